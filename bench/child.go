@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// launcher starts the processes of a run. It keeps one thread for itself: a child inherits the CPUs of the thread
+// that starts it, and dies by the kernel's hand when that thread does, so that nothing outlives a run that was killed.
+type launcher struct {
+	asks chan func()
+	all  unix.CPUSet
+	cpus []int // those this process may use
+}
+
+func newLauncher() (*launcher, error) {
+	l := &launcher{asks: make(chan func())}
+	if err := unix.SchedGetaffinity(0, &l.all); err != nil {
+		return nil, fmt.Errorf("the CPUs of this process: %w", err)
+	}
+	for cpu := 0; len(l.cpus) < l.all.Count(); cpu++ {
+		if l.all.IsSet(cpu) {
+			l.cpus = append(l.cpus, cpu)
+		}
+	}
+	go func() {
+		runtime.LockOSThread()
+		for ask := range l.asks {
+			ask()
+		}
+	}()
+	return l, nil
+}
+
+func (l *launcher) close() { close(l.asks) }
+
+// cpu is the n-th CPU that may be used, or the last.
+func (l *launcher) cpu(n int) int { return l.cpus[min(n, len(l.cpus)-1)] }
+
+const anyCPU = -1
+
+// child is a started process.
+type child struct {
+	cmd     *exec.Cmd
+	stdout  bytes.Buffer
+	stderr  lineWriter
+	exited  chan struct{}
+	err     error // valid once exited is closed
+	sending chan struct{}
+}
+
+// lineWriter keeps the last lines of a process's standard error, and passes each on.
+type lineWriter struct {
+	mu   sync.Mutex
+	rest []byte
+	tail []string
+	line func(string)
+}
+
+func (w *lineWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rest = append(w.rest, b...)
+	for {
+		line, rest, ok := bytes.Cut(w.rest, []byte("\n"))
+		if !ok {
+			return len(b), nil
+		}
+		const keep = 5
+		w.tail = append(w.tail[max(0, len(w.tail)-keep+1):], string(line))
+		w.line(string(line))
+		w.rest = rest
+	}
+}
+
+func (w *lineWriter) last() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(append(w.tail, string(w.rest)), "\n")
+}
+
+// start runs argv on one CPU (Go programs with one thread of Go code), or on any.
+func (l *launcher) start(cpu int, argv []string, progress func(string)) (*child, error) {
+	c := &child{cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{}), sending: make(chan struct{})}
+	c.stderr.line = func(line string) {
+		if strings.HasSuffix(line, progressSending[len("%d"):]) {
+			close(c.sending)
+		}
+		if progress != nil {
+			progress(line)
+		}
+	}
+	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	set := l.all
+	if cpu != anyCPU {
+		set = unix.CPUSet{}
+		set.Set(cpu)
+		c.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	}
+	started := make(chan error)
+	l.asks <- func() {
+		err := unix.SchedSetaffinity(0, &set)
+		if err == nil {
+			err = c.cmd.Start()
+		}
+		started <- err
+	}
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", argv[0], err)
+	}
+	go func() {
+		c.err = c.cmd.Wait()
+		close(c.exited)
+	}()
+	return c, nil
+}
+
+// stop asks the process to end, and ends it if it does not.
+func (c *child) stop(sig os.Signal) {
+	const patience = 3 * time.Second
+	_ = c.cmd.Process.Signal(sig)
+	select {
+	case <-c.exited:
+	case <-time.After(patience):
+		_ = c.cmd.Process.Kill()
+		<-c.exited
+	}
+}
+
+// result waits for a loader to end and reads what it reports.
+func (c *child) result(ctx context.Context, atMost time.Duration) (*Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	select {
+	case <-c.exited:
+	case <-ctx.Done():
+		c.stop(os.Interrupt)
+		return nil, fmt.Errorf("the loader did not end: %w", context.Cause(ctx))
+	}
+	if c.err != nil {
+		return nil, errors.New(strings.TrimSpace(c.stderr.last()))
+	}
+	var r Result
+	if err := json.NewDecoder(io.Reader(&c.stdout)).Decode(&r); err != nil {
+		return nil, fmt.Errorf("the loader's report: %w", err)
+	}
+	return &r, nil
+}

@@ -1,0 +1,235 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// Line is one line of the table of numbers.
+type Line struct {
+	Figure string  `json:"figure"`
+	Title  string  `json:"title"`
+	Unit   string  `json:"unit"`
+	Bare   *Median `json:"bare,omitempty"`
+	Throng *Median `json:"throng,omitempty"`
+	Ratio  float64 `json:"ratio,omitempty"`
+	Target string  `json:"target,omitempty"`
+	OK     bool    `json:"ok"`
+	// Verdict is "ok", "missed", or why there is none.
+	Verdict string `json:"verdict"`
+}
+
+// Median is the middle of a figure's rounds, with their range and the client's CPU share in the middle round.
+type Median struct {
+	Value     float64 `json:"value"`
+	Min       float64 `json:"min"`
+	Max       float64 `json:"max"`
+	ClientCPU float64 `json:"client_cpu"`
+}
+
+// Table is all that the numbers command prints.
+type Table struct {
+	Machine Machine  `json:"machine"`
+	Rounds  int      `json:"rounds"`
+	Lines   []Line   `json:"lines"`
+	Notes   []string `json:"notes,omitempty"`
+	Runs    []Result `json:"runs,omitempty"`
+}
+
+func (n *numbers) table(figures []figure) *Table {
+	t := &Table{Machine: machine(), Rounds: n.rounds}
+	for _, r := range rows {
+		if slices.ContainsFunc(figures, func(f figure) bool { return f.name == r.figure }) {
+			t.Lines = append(t.Lines, n.line(r))
+		}
+	}
+	n.judge(t)
+	return t
+}
+
+// line makes one line of the table.
+func (n *numbers) line(r row) Line {
+	l := Line{Figure: r.figure, Title: r.title, Unit: r.unit}
+	if r.bare != "" {
+		l.Bare = median(n.runs[runKey{r.figure, r.bare}], r.value)
+	}
+	if r.goal.bound == 0 && r.bare != "" {
+		l.OK, l.Verdict = true, "the yardstick"
+		return l
+	}
+	l.Throng = median(n.runs[runKey{r.figure, throng}], r.value)
+	if l.Bare != nil && l.Throng != nil && l.Bare.Value > 0 {
+		l.Ratio = l.Throng.Value / l.Bare.Value
+	}
+	l.Target = r.goal.String()
+	l.OK, l.Verdict = n.verdict(r, l)
+	return l
+}
+
+func (g goal) String() string {
+	if g.bound == 0 {
+		return ""
+	}
+	word := "at least"
+	if g.atMost {
+		word = "at most"
+	}
+	return fmt.Sprintf("%s %g", word, g.bound)
+}
+
+func (n *numbers) verdict(r row, l Line) (ok bool, why string) {
+	if l.Throng == nil {
+		for _, one := range n.runs[runKey{r.figure, throng}] {
+			if one.err != nil {
+				return false, "not measured"
+			}
+		}
+		return false, "not run"
+	}
+	for _, one := range n.runs[runKey{r.figure, throng}] {
+		if one.result != nil && one.result.Faults.Any() {
+			return false, "missed: faults"
+		}
+	}
+	value := l.Throng.Value
+	if r.goal.ratio {
+		if value = l.Ratio; l.Bare == nil {
+			return false, "nothing to compare with"
+		}
+	}
+	switch {
+	case r.goal.bound == 0, r.goal.atMost && value <= r.goal.bound, !r.goal.atMost && value >= r.goal.bound:
+		return true, "ok"
+	}
+	return false, "missed"
+}
+
+// judge adds the reasons to distrust the table, and all results.
+func (n *numbers) judge(t *Table) {
+	seen := make(map[string]bool)
+	note := func(format string, a ...any) {
+		if text := fmt.Sprintf(format, a...); !seen[text] {
+			seen[text] = true
+			t.Notes = append(t.Notes, text)
+		}
+	}
+	for _, r := range rows {
+		if r.floor == 0 || r.bare == "" {
+			continue
+		}
+		if m := median(n.runs[runKey{r.figure, r.bare}], r.value); m != nil && m.Value < r.floor {
+			note("the bare server (%s) reached %.2f %s in %s, below its own floor of %g: the ratios say nothing", r.bare, m.Value, r.unit, r.figure, r.floor)
+		}
+	}
+	var steal, others float64
+	for _, f := range figures(n.short) {
+		for _, server := range f.servers {
+			for _, one := range n.runs[runKey{f.name, server}] {
+				steal, others = max(steal, one.steal), max(others, one.others)
+				if one.err != nil {
+					note("%s, %s: %v", f.name, server, one.err)
+					continue
+				}
+				one.result.Scenario = f.name + ", " + server
+				t.Runs = append(t.Runs, *one.result)
+				if one.result.Faults.Any() {
+					note("%s, %s: %s", f.name, server, one.result.Faults)
+				}
+				if p := one.result.Pair; p != nil && p.Faults.Any() {
+					note("%s, %s, the pair: %s", f.name, server, p.Faults)
+				}
+				if p := one.result.Pair; p != nil {
+					for _, text := range p.Notes {
+						note("%s, %s, the pair: %s", f.name, server, text)
+					}
+				}
+			}
+		}
+	}
+	const disturbing = 0.05
+	if steal > disturbing || others > disturbing {
+		note("the machine was not ours alone: up to %.0f %% of it went to other processes, up to %.0f %% to the hypervisor", others*100, steal*100)
+	}
+}
+
+// median takes the middle of the rounds that gave a result.
+func median(runs []run, value func(*Result) float64) *Median {
+	var have []*Result
+	for _, r := range runs {
+		if r.err == nil {
+			have = append(have, r.result)
+		}
+	}
+	if len(have) == 0 {
+		return nil
+	}
+	slices.SortFunc(have, func(a, b *Result) int {
+		switch va, vb := value(a), value(b); {
+		case va < vb:
+			return -1
+		case va > vb:
+			return 1
+		}
+		return 0
+	})
+	middle := have[len(have)/2]
+	return &Median{Value: value(middle), Min: value(have[0]), Max: value(have[len(have)-1]), ClientCPU: middle.ClientCPU}
+}
+
+func (t *Table) write(w io.Writer, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(t)
+	}
+	fmt.Fprintf(w, "%s\nmedians of %d rounds; server on one core, client on another; client CPU bare / throng, * is bound by the client\n\n", t.Machine, t.Rounds)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "figure\tunit\tbare\tthrong\tratio\ttarget\tclient CPU\t")
+	for _, l := range t.Lines {
+		ratio := "-"
+		if l.Ratio > 0 {
+			ratio = fmt.Sprintf("%.2f", l.Ratio)
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s / %s\t%s\n",
+			l.Title, l.Unit, l.Bare.value(), l.Throng.value(), ratio, orDash(l.Target), l.Bare.cpu(), l.Throng.cpu(), l.Verdict)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, n := range t.Notes {
+		fmt.Fprintf(w, "\nnote: %s", strings.ReplaceAll(n, "\n", "\n      "))
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+func (m *Median) value() string {
+	switch {
+	case m == nil:
+		return "-"
+	case m.Value >= 100:
+		return fmt.Sprintf("%.0f", m.Value)
+	}
+	return fmt.Sprintf("%.2f", m.Value)
+}
+
+func (m *Median) cpu() string {
+	switch {
+	case m == nil:
+		return "-"
+	case m.ClientCPU > boundByClient:
+		return fmt.Sprintf("%.0f%%*", m.ClientCPU*100)
+	}
+	return fmt.Sprintf("%.0f%%", m.ClientCPU*100)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
