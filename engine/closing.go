@@ -1,0 +1,221 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"throng/protocol"
+	"throng/timeouts"
+)
+
+// A connection ends in one of two ways.
+//
+// Politely (end): what it has not had of its topics is written, then a Close
+// frame; our side of TCP is shut when the socket has taken all and the peer has
+// answered; TCP ends with the peer's FIN or when the close timeout is up. A
+// close(2) with unread input would send an RST, which can overtake the frame.
+//
+// At once (fail): the connection is doomed, and reaped at the end of the turn,
+// because whoever found it may be walking the list that it stands in.
+
+// end ends an open connection politely. A code of 0 sends an empty Close frame.
+func (c *Conn) end(why Reason, code uint16, text string) {
+	if c.state != stateOpen || c.failed() {
+		return
+	}
+	l := c.loop
+	c.reason, c.state = why, stateClosing
+	l.open--
+	c.greet()
+	c.flushSeats()
+	c.leaveAll()
+	c.letGo()
+	c.proceed()
+	if c.failed() || c.state == stateGone { // while flushing
+		return
+	}
+	l.scratch = protocol.AppendClose(l.scratch[:0], code, text)
+	c.write(l.scratch)
+	if c.state == stateGone {
+		return
+	}
+	l.rearm(c, classClosing, 0)
+}
+
+// flushSeats writes what was published and not yet written, as far as the
+// socket takes it at once.
+func (c *Conn) flushSeats() {
+	if c.lagging != nil {
+		return
+	}
+	c.eachSeat(func(s *seat) {
+		if !c.failed() && c.state != stateGone && c.lagging == nil {
+			c.loop.catchUpSeat(c, s)
+		}
+	})
+}
+
+// fail ends a connection at the end of the turn: politely if the reason has a
+// code and the peer can still be told, else at once.
+func (c *Conn) fail(why Reason) {
+	if c.state == stateGone || c.failed() {
+		return
+	}
+	if c.state != stateClosing {
+		c.reason = why
+	}
+	c.loop.doom(c)
+}
+
+// failed reports whether the connection ends with this turn.
+func (c *Conn) failed() bool { return c.flags&flagDoomed != 0 }
+
+// doom puts a connection among those to be ended.
+func (l *loop) doom(c *Conn) {
+	if c.flags&flagDoomed == 0 {
+		c.flags |= flagDoomed
+		l.doomed = append(l.doomed, c)
+	}
+}
+
+// reap ends the doomed. Nothing is being walked now.
+func (l *loop) reap() {
+	for i := 0; i < len(l.doomed); i++ { // ending one can doom others
+		c := l.doomed[i]
+		l.doomed[i] = nil
+		l.guarded(c, "close", func() { l.reapOne(c) })
+	}
+	l.doomed = l.doomed[:0]
+}
+
+func (l *loop) reapOne(c *Conn) {
+	if c.state == stateOpen && c.reason.Code() != 0 {
+		c.flags &^= flagDoomed
+		c.end(c.reason, c.reason.Code(), reasonTable[c.reason].text)
+		return
+	}
+	if c.state != stateGone {
+		if c.reason == ReasonSlow || c.reason == ReasonWriteTimeout {
+			_ = c.gc.SetLinger(0) // an RST: the kernel drops what the peer would not read
+		}
+		_ = c.gc.EventLoop().Close(c.gc) // calls OnClose, which finds c doomed already
+	}
+	l.conns[c.timer] = nil
+	l.wheel.Remove(c.timer)
+	c.timer = timeouts.None
+	l.stats.ends[c.reason]++
+	l.engine.gate.release()
+	if c.flags&flagCounted != 0 {
+		l.alive.Add(-1)
+	}
+	c.leaveAll()
+	c.recovered()
+	c.letGo()
+	c.decoder.Release()
+	if c.flags&flagAnnounced != 0 {
+		l.where = "OnClose"
+		l.engine.handler.OnClose(c, c.reason)
+	}
+	l.engine.logEnd(c)
+}
+
+// write sends bytes that belong to no topic, behind whatever gnet holds.
+func (c *Conn) write(b []byte) {
+	l := c.loop
+	c.greet()
+	if c.failed() || c.state == stateGone {
+		return
+	}
+	l.stats.writes++
+	if c.gc.OutboundBuffered() > 0 {
+		c.gnetWrite(b)
+		c.lag()
+		return
+	}
+	n, errno := rawWrite(c.fd, b)
+	l.stats.bytesOut += uint64(n)
+	switch {
+	case n == len(b):
+	case errno == 0 || errno == unix.EAGAIN:
+		c.gnetWrite(b[n:])
+		c.lag()
+	case errno == unix.ETIMEDOUT:
+		c.fail(ReasonWriteTimeout)
+	default:
+		c.fail(ReasonReset)
+	}
+}
+
+// gnetWrite hands bytes to gnet, which keeps what the socket does not take. It
+// can close the connection, calling OnClose.
+func (c *Conn) gnetWrite(b []byte) {
+	_, _ = c.gc.Write(b)
+}
+
+// peerClosed answers the peer's Close frame (RFC 6455 section 5.5.1), or takes
+// it as the answer to ours, and shuts our side.
+func (c *Conn) peerClosed(code uint16) {
+	c.flags |= flagPeerDone
+	c.end(ReasonPeerClose, code, "")
+	if c.state == stateClosing {
+		c.finish()
+	}
+}
+
+// finish shuts our side of TCP as soon as the socket has taken everything; the
+// server closes first (RFC 6455 section 7.1.1).
+func (c *Conn) finish() {
+	if c.flags&flagFinished != 0 || c.failed() || c.gc.OutboundBuffered() > 0 {
+		return
+	}
+	c.flags |= flagFinished
+	_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
+}
+
+// receiveLast throws input away while the connection closes, looking only for
+// the peer's Close frame.
+func (c *Conn) receiveLast(data []byte) {
+	x := c.need()
+	if x.read += len(data); x.read > closingReadBytesMax {
+		c.loop.doom(c)
+		return
+	}
+	for c.flags&(flagPeerDone|flagRefused) == 0 {
+		ev, rest, ok, err := c.decoder.Next(&c.loop.engine.cfg.Decoder, data)
+		if err != nil || ev.Op == protocol.OpClose {
+			c.flags |= flagPeerDone
+			c.finish()
+			return
+		}
+		if !ok {
+			return
+		}
+		data = rest
+	}
+}
+
+// reasonOfClose names an end that came from below.
+func (c *Conn) reasonOfClose(err error) Reason {
+	switch {
+	case c.state == stateHead && c.flags&flagHalfDone == 0:
+		return ReasonProbe
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return ReasonWriteTimeout
+	case err == nil || errors.Is(err, io.EOF):
+		return ReasonEOF
+	default:
+		return ReasonReset
+	}
+}
+
+// logEnd writes a line about an end, at debug level only: there is no line per
+// connection in normal operation.
+func (e *Engine) logEnd(c *Conn) {
+	if e.debug && c.reason != ReasonProbe {
+		e.cfg.Logger.Debug("connection ended", slog.String("reason", c.reason.String()), slog.String("remote", c.RemoteAddr().String()))
+	}
+}

@@ -1,0 +1,36 @@
+// Package engine holds WebSocket connections on event loops and fans messages
+// out to them. It knows connections, topics and limits; it knows no rooms and
+// no users.
+//
+//	sockets          accept gate                 loops (one goroutine each)
+//	───────    ┌──────────────────────┐    ┌────────────────────────────────┐
+//	accept ──▶ │ ceiling, refusals,   │──▶ │ connections   wheel   mailbox  │
+//	           │ enrol into a loop    │    │ lanes: log + dense cursors     │
+//	           └──────────────────────┘    └───────▲────────────────────┬───┘
+//	                                               │ mailbox + bell     │ one write for
+//	             Publish (any goroutine) ──────────┘                    ▼ all it has not had
+//
+// A message takes six steps from the bytes of its sender to the sockets of all:
+//
+//	loop.OnTraffic   gnet hands over what was read            (loop.go)
+//	Conn.feed        the decoder yields whole messages        (read.go)
+//	Handler          says which topic it belongs to           (the user)
+//	Topic.publish    one place in the order, to every loop    (topic.go)
+//	lane.append      framed once into the loop's log          (lane.go)
+//	lane.slice       one write per subscriber of all new      (pass.go)
+//
+// # Ownership
+//
+// A loop owns its connections, its wheel, its lanes and its counters; no lock
+// guards them, because nothing else touches them. Fields and methods marked
+// loop-owned may be used only on the loop's goroutine: inside a Handler's
+// callback, or inside a function handed to [Conn.Post]. Every other goroutine
+// has one door, the mailbox, and one way to knock, the bell.
+//
+// # Lock order
+//
+// There are three locks on the path of a message, taken in this order and held
+// for a few hundred nanoseconds each:
+//
+//	registry shard  →  Topic.mu  →  mailbox.mu
+package engine

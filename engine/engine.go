@@ -1,0 +1,323 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"throng/protocol"
+)
+
+// Engine accepts connections, holds them on its loops and fans messages out.
+// Its methods may be called from any goroutine.
+type Engine struct {
+	cfg       Config
+	handler   Handler
+	upgrader  Upgrader
+	requester Requester
+	debug     bool
+	clock     func() int64 // nanoseconds; nanotime but in tests
+
+	loops   []*loop
+	gate    *gate
+	topics  *registry
+	gnetLog *gnetLogger
+	panics  panicBook
+
+	draining atomic.Bool
+	eased    atomic.Uint64 // how often a topic ceased to be congested
+	stalls   atomic.Uint64 // how often a loop was found blocked
+	urgent   chan struct{} // asks the ticker for shorter ticks
+	failed   chan error
+	quit     chan struct{}
+	ticking  sync.WaitGroup
+	closed   sync.Once
+}
+
+// New makes an engine and binds its listeners. Nothing is accepted before Start.
+// Errors say what to do; after one nothing is left running.
+func New(cfg Config, h Handler) (*Engine, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	e := newEngine(cfg, h)
+	var err error
+	if e.gate, err = newGate(e); err != nil {
+		return nil, err
+	}
+	for i := range cfg.Loops {
+		l, err := newLoop(e, i)
+		if err == nil {
+			e.loops = append(e.loops, l)
+			err = l.run()
+		}
+		if err != nil {
+			e.Close()
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// newEngine makes an engine without listeners and loops.
+func newEngine(cfg Config, h Handler) *Engine {
+	e := &Engine{
+		cfg: cfg, handler: h, topics: newRegistry(), gnetLog: new(gnetLogger), clock: nanotime,
+		urgent: make(chan struct{}, 1), failed: make(chan error, 1), quit: make(chan struct{}),
+		debug: cfg.Logger.Enabled(context.Background(), slog.LevelDebug),
+	}
+	e.upgrader, _ = h.(Upgrader)
+	e.requester, _ = h.(Requester)
+	return e
+}
+
+// Start begins to accept connections.
+func (e *Engine) Start() {
+	e.ticking.Add(1)
+	go e.tick()
+	e.gate.start()
+}
+
+// Close ends everything at once: the listeners, then the loops with every
+// connection. Use Drain before it to send people away politely.
+func (e *Engine) Close() {
+	e.closed.Do(func() {
+		e.gate.stop()
+		close(e.quit)
+		e.ticking.Wait()
+		for _, l := range e.loops {
+			l.stop()
+		}
+	})
+}
+
+// Addrs returns the addresses listened on.
+func (e *Engine) Addrs() []net.Addr {
+	addrs := make([]net.Addr, 0, len(e.gate.listeners))
+	for _, ln := range e.gate.listeners {
+		addrs = append(addrs, ln.Addr())
+	}
+	return addrs
+}
+
+// Ceiling returns how many connections are let in at once.
+func (e *Engine) Ceiling() int { return int(e.gate.ceiling) }
+
+// Failed delivers an error when a loop is dead. The process should then end:
+// its connections are not served any more.
+func (e *Engine) Failed() <-chan error { return e.failed }
+
+// NotReady makes Ready say no from now on, as the first step of a stop.
+func (e *Engine) NotReady() { e.panics.withdraw("the server is about to stop") }
+
+// Ready reports whether new clients should be sent here, and why not.
+func (e *Engine) Ready() (ok bool, why string) {
+	if e.draining.Load() {
+		return false, "the server is about to stop"
+	}
+	if why := e.panics.reason(); why != "" {
+		return false, why
+	}
+	for _, l := range e.loops {
+		if l.stalled.Load() {
+			return false, fmt.Sprintf("loop %d is blocked", l.index)
+		}
+	}
+	return true, ""
+}
+
+// ErrCongested says that a topic's subscribers are too far behind for a
+// publisher that cannot be made to wait.
+var ErrCongested = errors.New("engine: the topic is congested; try again")
+
+// Publish gives everybody subscribed to a topic one message in the topic's
+// order. A topic without subscribers takes it and nobody gets it. The data may
+// be reused after the return. It does not block; ErrCongested says that
+// nothing was published because the topic's log is full of what has not been
+// offered to everybody yet.
+func (e *Engine) Publish(topic string, op protocol.Opcode, data []byte) error {
+	t := e.topics.find(topic)
+	if t == nil {
+		return nil
+	}
+	if t.congested.Load() > 0 {
+		return ErrCongested
+	}
+	enc := encodedPool.Get().(*encoded)
+	t.encode(enc, op, data)
+	t.publish(nil, op, enc)
+	encodedPool.Put(enc)
+	return nil
+}
+
+// relaxed is told that a topic ceased to be congested: publishers that wait are
+// looked at again, on every loop that has some.
+func (e *Engine) relaxed() {
+	e.eased.Add(1)
+	for _, l := range e.loops {
+		if l.paused.Load() {
+			l.bell.ring()
+		}
+	}
+}
+
+// urge asks the ticker for shorter ticks, because there are laggards to retry.
+func (e *Engine) urge(l *loop) {
+	l.lags.Store(true)
+	select {
+	case e.urgent <- struct{}{}:
+	default:
+	}
+}
+
+// overMemory returns by how many bytes logs and buffers hold more than they may.
+func (e *Engine) overMemory() (excess int64) {
+	if e.cfg.Memory == 0 {
+		return 0
+	}
+	held := int64(0)
+	for _, l := range e.loops {
+		held += l.held.Load()
+	}
+	return max(0, held-e.cfg.Memory)
+}
+
+// tick makes the loops tick, and watches them. It runs on a goroutine of its
+// own for the engine's whole life.
+func (e *Engine) tick() {
+	defer e.ticking.Done()
+	timer := time.NewTimer(tickNanos)
+	defer timer.Stop()
+	var trim trimmer
+	woke, awake := nanotime(), nanotime()
+	for {
+		select {
+		case <-e.quit:
+			return
+		case <-e.urgent:
+		case <-timer.C:
+		}
+		// When the ticker itself could not run, the loops could not either: they
+		// are watched anew from here on.
+		if real := nanotime(); real-woke > stallNanos/2 {
+			woke, awake = real, real
+		} else {
+			woke = real
+		}
+		wait, now := time.Duration(tickNanos), e.clock()
+		for _, l := range e.loops {
+			if l.lags.Load() {
+				wait = retryNanos
+			}
+			l.tickDue.CompareAndSwap(0, now)
+			l.bell.ring()
+			e.watch(l, nanotime()-max(l.lastTick.Load(), awake))
+		}
+		trim.look(e, now)
+		timer.Reset(wait)
+	}
+}
+
+// watch finds a loop whose last tick is too old.
+func (e *Engine) watch(l *loop, age int64) {
+	switch {
+	case age < stallNanos:
+		l.stalled.Store(false)
+	case age > deadNanos:
+		select {
+		case e.failed <- fmt.Errorf("engine: loop %d has not run for %s", l.index, time.Duration(age).Round(time.Second)):
+		default:
+		}
+	case !l.stalled.Load():
+		l.stalled.Store(true)
+		e.stalls.Add(1)
+		stack := make([]byte, 64<<10)
+		stack = stack[:runtime.Stack(stack, true)]
+		e.cfg.Logger.Error("an event loop is blocked", slog.Int("loop", l.index), slog.String("goroutines", string(stack)))
+	}
+}
+
+// trimmer gives memory back to the system when a wave of connections is over:
+// what the handshakes of many clients left behind would otherwise stay for as
+// long as nothing is allocated, which in a quiet server is very long.
+type trimmer struct {
+	seen    uint64 // accepts at the last look
+	at      int64  // nanoseconds of the last look
+	trimmed uint64 // accepts at the last trim
+}
+
+const (
+	trimEvery  = 2 * time.Second // between looks
+	trimAfter  = 1000            // accepts that make it worthwhile
+	trimAtRest = 50              // accepts per second below which the wave is over
+)
+
+func (t *trimmer) look(e *Engine, now int64) {
+	if now-t.at < int64(trimEvery) {
+		return
+	}
+	accepts := e.gate.accepts.Load()
+	quiet := accepts-t.seen < trimAtRest*uint64(trimEvery/time.Second)
+	t.at, t.seen = now, accepts
+	if quiet && accepts-t.trimmed >= trimAfter {
+		t.trimmed = accepts
+		debug.FreeOSMemory()
+	}
+}
+
+// panicBook counts panics by their place in the code.
+type panicBook struct {
+	mu     sync.Mutex
+	places map[string][]time.Time
+	why    string
+}
+
+// note records a panic and reports whether it is the first of its place. Three
+// in a minute withdraw readiness: something is wrong with this build.
+func (b *panicBook) note(where string) (first bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.places == nil {
+		b.places = map[string][]time.Time{}
+	}
+	recent := b.places[where]
+	first = len(recent) == 0
+	recent = append(recent, time.Now())
+	if len(recent) > panicsTolerated+1 {
+		recent = recent[1:]
+	}
+	if len(recent) > panicsTolerated && recent[len(recent)-1].Sub(recent[0]) < time.Minute && b.why == "" {
+		b.why = "repeated panics in " + where
+	}
+	b.places[where] = recent
+	return first
+}
+
+func (b *panicBook) withdraw(why string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.why = why
+}
+
+func (b *panicBook) reason() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.why
+}
+
+// gnetLogger counts gnet's warnings and errors and drops them: they come per
+// connection and say nothing that our own reasons do not.
+type gnetLogger struct{ warnings atomic.Uint64 }
+
+func (*gnetLogger) Debugf(string, ...any)   {}
+func (*gnetLogger) Infof(string, ...any)    {}
+func (g *gnetLogger) Warnf(string, ...any)  { g.warnings.Add(1) }
+func (g *gnetLogger) Errorf(string, ...any) { g.warnings.Add(1) }
+func (g *gnetLogger) Fatalf(string, ...any) { g.warnings.Add(1) }

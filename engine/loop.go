@@ -1,0 +1,354 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"reflect"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+
+	"throng/protocol"
+	"throng/timeouts"
+)
+
+// loop is one gnet event loop and all that it owns: it is the gnet.EventHandler
+// of a client engine with a single loop. Every field is loop-owned unless it
+// says otherwise.
+//
+// gnet calls OnOpen, OnTraffic and OnClose for each socket that is ready. The
+// bell is a socket among them: its turn runs what is not bound to one socket
+// (mailbox, wheel, paused publishers, laggards, passes), each for a slice, and
+// rings again if something is left, so that sockets are served in between.
+type loop struct {
+	gnet.BuiltinEventEngine
+	engine *Engine
+	index  int
+	client *gnet.Client
+	bell   *bell   // any goroutine
+	box    mailbox // any goroutine
+	epfd   int     // gnet's epoll, to pause reading
+
+	now   int64  // nanoseconds on the loop's clock, read once a callback
+	skew  int64  // what the loop's clock leaves out: time in which nothing could run
+	depth int    // callbacks on the stack
+	where string // what is running, for the name of a panic
+
+	wheel   *timeouts.Wheel
+	due     func(timeouts.ID, uint8, time.Duration) time.Duration
+	conns   []*Conn // by timer
+	open    int     // connections in stateOpen
+	doomed  []*Conn // to be ended at the end of the turn
+	dirty   laneQueue
+	lag     laggards
+	ready   []*Conn // paused for the others' sake, to go on at the next turn
+	waiting []*Conn // paused until a topic is no longer congested
+	look    int     // how many of waiting are still to be looked at
+	eased   uint64  // the engine's count of relaxations at the last look
+	drain   drainList
+
+	request protocol.Request
+	enc     encoded
+	scratch []byte
+	pool    bufferPool
+
+	greets   *Conn // the connection that is to have greeting before anything else
+	greeting []byte
+	batch    batchMemo
+	stats    stats
+
+	pauseBytes int
+	entered    int64 // nanoseconds of the last callback, on the real clock
+	ticked     int64 // those of the last tick, without what was left out since
+
+	tickDue  atomic.Int64 // nanoseconds at which the ticker asked for a tick, 0: it did not
+	lastTick atomic.Int64 // for the watchdog
+	lags     atomic.Bool  // there are laggards
+	paused   atomic.Bool  // there are publishers that wait
+	held     atomic.Int64 // bytes of logs and buffers
+	alive    atomic.Int64 // connections that were open and are not at their end
+	stalled  atomic.Bool  // the last tick is too old, and the ticker has said so
+	shared   sharedStats
+}
+
+// batchMemo remembers how many messages lie between a cursor and a head.
+type batchMemo struct {
+	lane   *lane
+	cursor uint64
+	frames uint64
+	count  uint64
+}
+
+// start is the origin of every loop's clock, which is monotonic.
+var start = time.Now()
+
+func nanotime() int64 { return int64(time.Since(start)) }
+
+// newLoop makes a loop that does not run yet.
+func newLoop(e *Engine, index int) (*loop, error) {
+	l := &loop{engine: e, index: index, pauseBytes: pauseBytesMax}
+	if e.cfg.LogBytes > 0 {
+		l.pauseBytes = e.cfg.LogBytes / pauseDivisor
+	}
+	var err error
+	if l.lag, err = newLaggards(); err != nil {
+		return nil, err
+	}
+	if l.bell, err = newBell(); err != nil {
+		_ = unix.Close(l.lag.epfd)
+		return nil, err
+	}
+	l.now = e.clock()
+	l.entered, l.ticked = l.now, l.now
+	l.lastTick.Store(nanotime())
+	l.wheel = timeouts.New(tickNanos, wheelSlots, l.now)
+	l.due = l.expire
+	l.stats.batch.bounds = &batchBounds
+	return l, nil
+}
+
+// run starts the loop's goroutine.
+func (l *loop) run() (err error) {
+	l.client, err = gnet.NewClient(l,
+		gnet.WithNumEventLoop(1),
+		gnet.WithReadBufferCap(readBytes),
+		gnet.WithTCPNoDelay(gnet.TCPDelay), // net.Listener has switched TCP_NODELAY on already
+		gnet.WithLogger(l.engine.gnetLog))
+	if err != nil {
+		return err
+	}
+	if err = l.client.Start(); err != nil {
+		return err
+	}
+	if err = l.bell.hang(l.client); err != nil {
+		return err
+	}
+	return l.learnPoller()
+}
+
+// stop ends the loop. All acceptors must have returned: enrolling into a
+// stopped client hangs.
+func (l *loop) stop() {
+	if l.client != nil {
+		_ = l.client.Stop()
+	}
+	l.bell.close()
+	_ = unix.Close(l.lag.epfd)
+}
+
+// learnPoller finds gnet's epoll descriptor. gnet offers no way to stop reading
+// from a connection, and what is read and not wanted yet would pile up without
+// bound; taking the socket's read interest away lets the sender's TCP wait
+// instead. The answer is checked: the bell must stand in that epoll.
+func (l *loop) learnPoller() error {
+	asked := make(chan error, 1)
+	l.box.putTask(func(l *loop) { asked <- l.checkPoller() })
+	l.bell.ring()
+	select {
+	case err := <-asked:
+		return err
+	case <-time.After(10 * time.Second):
+		return fmt.Errorf("engine: loop %d does not answer its bell", l.index)
+	}
+}
+
+func (l *loop) checkPoller() error {
+	if l.epfd == 0 {
+		return fmt.Errorf("engine: gnet's poller was not found; this build of gnet is laid out differently")
+	}
+	return nil
+}
+
+// pollerOf reads the epoll descriptor and checks it on the connection itself.
+func pollerOf(gc gnet.Conn) (epfd int) {
+	defer func() { _ = recover() }() // a field of another name: the caller reports it
+	fd := int(reflect.ValueOf(gc).Elem().FieldByName("loop").Elem().FieldByName("poller").Elem().FieldByName("fd").Int())
+	if errno := rawEpollCtl(fd, unix.EPOLL_CTL_MOD, int32(gc.Fd()), unix.EPOLLIN|unix.EPOLLPRI, 0); errno != 0 {
+		return 0
+	}
+	return fd
+}
+
+// enter begins a callback of gnet's.
+func (l *loop) enter() {
+	l.depth++
+	real := l.engine.clock()
+	l.leaveOut(real - l.entered - 2*tickNanos)
+	l.entered = real
+	l.now = real - l.skew
+}
+
+// leaveOut takes time in which nothing could run off the loop's clock: the
+// process was stopped, the machine frozen, a turn too long. What clients sent in
+// that time is still unread, so nobody is evicted for it.
+func (l *loop) leaveOut(late int64) {
+	if late > 0 {
+		l.skew += late
+		l.ticked += late
+		l.stats.clockJumps++
+	}
+}
+
+// exit ends one: with the outermost, those that were doomed in it are ended.
+func (l *loop) exit() {
+	if l.depth == 1 && len(l.doomed) > 0 {
+		l.reap()
+	}
+	l.depth--
+}
+
+// OnOpen takes over a connection that the gate enrolled.
+func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
+	c, ok := gc.Context().(*Conn)
+	if !ok { // the bell
+		l.epfd = pollerOf(gc)
+		return nil, gnet.None
+	}
+	l.enter()
+	defer l.exit()
+	c.gc, c.fd, c.enrolled = gc, int32(gc.Fd()), true
+	l.stats.accepted++
+	l.arm(c, classHead, l.engine.cfg.HandshakeTimeout)
+	return nil, gnet.None
+}
+
+// OnTraffic takes what was read from a connection. All of it is consumed:
+// parsed, or kept in a buffer of ours that is bounded.
+func (l *loop) OnTraffic(gc gnet.Conn) gnet.Action {
+	l.enter()
+	defer l.exit()
+	data, _ := gc.Peek(-1)
+	_, _ = gc.Discard(-1)
+	c, ok := gc.Context().(*Conn)
+	if !ok {
+		l.turn()
+		return gnet.None
+	}
+	l.stats.bytesIn += uint64(len(data))
+	l.guarded(c, "decoder", func() { c.receive(data) })
+	return gnet.None
+}
+
+// OnClose is told that gnet lets go of a connection; from its return on the
+// descriptor may belong to a stranger.
+func (l *loop) OnClose(gc gnet.Conn, err error) gnet.Action {
+	c, ok := gc.Context().(*Conn)
+	if !ok {
+		return gnet.None
+	}
+	l.enter()
+	defer l.exit()
+	c.eachSeat(func(s *seat) { s.lane.subs[s.slot].fd = -1 })
+	if c.lagging != nil {
+		c.lagging.watched = false // a closed descriptor leaves every epoll
+	}
+	if c.reason == ReasonNone {
+		c.reason = c.reasonOfClose(err)
+	}
+	if c.state == stateOpen {
+		l.open--
+	}
+	c.gc, c.fd, c.state = nil, -1, stateGone
+	l.doom(c)
+	return gnet.None
+}
+
+// turn is what the bell brings.
+func (l *loop) turn() {
+	l.bell.answer()
+	l.readMail()
+	if asked := l.tickDue.Swap(0); asked != 0 {
+		l.tick(asked)
+	}
+	l.resumeReady()
+	l.resumeWaiting()
+	l.retryLaggards()
+	l.runPasses()
+}
+
+// readMail delivers what was posted.
+func (l *loop) readMail() {
+	if l.box.empty() {
+		return
+	}
+	mail := l.box.take()
+	defer func() {
+		if l.box.done() {
+			l.engine.relaxed()
+		}
+	}()
+	at := 0
+	for i := range mail.items {
+		at += l.openLetter(&mail.items[i], mail.bytes[at:])
+	}
+}
+
+// openLetter acts on one letter, whose bytes come first in rest, and returns
+// how many they are. A panic costs that letter.
+func (l *loop) openLetter(lt *letter, rest []byte) (size int) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.panicked("mailbox", p)
+		}
+	}()
+	if lt.task != nil {
+		lt.task(l)
+		return 0
+	}
+	var frames [protocol.Encodings][]byte
+	for e, n := range lt.sizes {
+		frames[e] = rest[size : size+int(n)]
+		size += int(n)
+	}
+	l.deliver(lt.topic, lt.op, frames)
+	return size
+}
+
+// guarded runs f for a connection. A panic costs that connection and nobody
+// else.
+func (l *loop) guarded(c *Conn, where string, f func()) {
+	outer := l.where
+	l.where = where
+	defer func() {
+		if p := recover(); p != nil {
+			l.panicked(l.where, p)
+			c.decoder = protocol.Decoder{} // whatever it held may be the cause
+			c.fail(ReasonPanic)
+		}
+		l.where = outer
+	}()
+	f()
+}
+
+// panicked counts a panic and logs its stack, once per place in the code.
+func (l *loop) panicked(where string, p any) {
+	l.stats.panics++
+	if l.engine.panics.note(where) {
+		l.engine.cfg.Logger.Error("panic; the connection it served is closed",
+			slog.String("in", where), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+	}
+}
+
+const (
+	// wheelSlots times the tick is the wheel's lap: 51 s.
+	wheelSlots = 1024
+	// pauseBytesMax is the congestion mark where no topic's log is bounded.
+	pauseBytesMax = 64 << 10
+	// scratchKept is the buffer for frames that a loop keeps between messages.
+	scratchKept = 256 << 10
+)
+
+// keepScratch gives back buffers that a huge message blew up.
+func (l *loop) keepScratch() {
+	if cap(l.scratch) > scratchKept {
+		l.scratch = nil
+	}
+	for i := range l.enc.scratch {
+		if cap(l.enc.scratch[i]) > scratchKept {
+			l.enc.scratch[i], l.enc.frames[i] = nil, nil
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package engine
+
+import "golang.org/x/sys/unix"
+
+// A connection is paused, that is, not read from, in two cases: it used up its
+// frames for this turn and others wait, or it published to a topic whose pass
+// is behind. What was read already is held (at most one read of 16 KiB beyond
+// what paused it); everything else stays in the kernel, whose window makes the
+// sender wait. So a flood is slowed to the pace at which the room can be
+// served, and nothing is lost or grows.
+
+// mustWait reports whether the connection published to a topic that cannot take
+// more now.
+func (c *Conn) mustWait() bool {
+	return c.extra != nil && c.extra.waiting != nil && !c.loop.drain.flushing
+}
+
+// hold keeps input for later.
+func (c *Conn) hold(data []byte) {
+	x := c.need()
+	if x.held == nil {
+		x.held = c.loop.pool.get(len(data))
+	}
+	if len(x.held)+len(data) > cap(x.held) {
+		bigger := append(c.loop.pool.get(len(x.held)+len(data)), x.held...)
+		c.loop.pool.put(x.held)
+		x.held = bigger
+	}
+	x.held = append(x.held, data...)
+}
+
+// letGo gives the buffer of held input back.
+func (c *Conn) letGo() {
+	if c.extra != nil && c.extra.held != nil {
+		c.loop.pool.put(c.extra.held)
+		c.extra.held = nil
+	}
+}
+
+// park pauses a connection and puts it into the queue it must wait in.
+func (c *Conn) park() {
+	c.pause()
+	if c.flags&flagParked != 0 {
+		return
+	}
+	c.flags |= flagParked
+	l := c.loop
+	if c.mustWait() {
+		l.waiting = append(l.waiting, c)
+		l.paused.Store(true)
+		if c.extra.waiting.congested.Load() == 0 { // it eased in between, and may have told nobody
+			l.look = len(l.waiting)
+			l.bell.ring()
+		}
+		return
+	}
+	l.ready = append(l.ready, c)
+	l.bell.ring()
+}
+
+// pause stops reading from the socket. gnet switches it on again when it has
+// flushed output of its own, so this is said with every read while paused.
+func (c *Conn) pause() {
+	c.flags |= flagPaused
+	c.listenFor(0)
+	c.loop.stats.pauses++
+}
+
+// proceed starts reading from the socket again.
+func (c *Conn) proceed() {
+	if c.flags&flagPaused != 0 {
+		c.flags &^= flagPaused
+		c.listenFor(unix.EPOLLIN | unix.EPOLLPRI)
+	}
+}
+
+// listenFor tells gnet's epoll what to wait for, besides the output that gnet
+// holds.
+func (c *Conn) listenFor(events uint32) {
+	if c.fd < 0 {
+		return
+	}
+	if c.gc.OutboundBuffered() > 0 {
+		events |= unix.EPOLLOUT
+	}
+	rawEpollCtl(c.loop.epfd, unix.EPOLL_CTL_MOD, c.fd, events, 0)
+}
+
+// resumeReady goes on with those that were paused for the others' sake. Each
+// has its share of frames; whoever needs more queues up behind the others.
+func (l *loop) resumeReady() {
+	if len(l.ready) == 0 {
+		return
+	}
+	deadline := nanotime() + sliceNanos
+	n := len(l.ready)
+	i := 0
+	for ; i < n && nanotime() < deadline; i++ {
+		l.ready[i].resume()
+	}
+	l.ready = dropFirst(l.ready, i)
+	if len(l.ready) > 0 {
+		l.bell.ring()
+	}
+}
+
+// resumeWaiting goes on with publishers whose topic has room again. They are
+// looked at only after some topic eased, in the order in which they came.
+func (l *loop) resumeWaiting() {
+	if eased := l.engine.eased.Load(); eased != l.eased {
+		l.eased, l.look = eased, len(l.waiting)
+	}
+	if l.look == 0 {
+		return
+	}
+	deadline := nanotime() + sliceNanos
+	i := 0
+	for ; i < l.look && nanotime() < deadline; i++ {
+		c := l.waiting[i]
+		if c.state == stateOpen && c.mustWait() && c.extra.waiting.congested.Load() > 0 {
+			l.waiting = append(l.waiting, c)
+			continue
+		}
+		c.resume()
+	}
+	l.waiting = dropFirst(l.waiting, i)
+	if l.look -= i; l.look > 0 {
+		l.bell.ring()
+	}
+	l.paused.Store(len(l.waiting) > 0)
+}
+
+// resume feeds a connection what was held, and reads on if that was all.
+func (c *Conn) resume() {
+	c.flags &^= flagParked
+	if c.extra != nil {
+		c.extra.waiting = nil
+	}
+	if c.state != stateOpen || c.failed() {
+		return
+	}
+	if c.extra != nil && c.extra.held != nil {
+		held := c.extra.held
+		c.extra.held = nil
+		c.loop.guarded(c, "decoder", func() { c.feed(held) })
+		c.loop.pool.put(held)
+	}
+	if c.flags&flagParked == 0 && c.state == stateOpen && !c.failed() {
+		c.proceed()
+	}
+}
+
+// dropFirst takes the first n connections off a queue.
+func dropFirst(q []*Conn, n int) []*Conn {
+	if n == 0 {
+		return q
+	}
+	left := copy(q, q[n:])
+	clear(q[left:])
+	return q[:left]
+}

@@ -1,0 +1,44 @@
+package engine
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The descriptors of a loop never block, so a write to one returns at once and
+// the Go scheduler need not be told about it. Telling it (syscall.Syscall) costs
+// a third of a small write when the loop has only one CPU, because the monitor
+// thread then keeps taking the CPU away (measured on a bare epoll server).
+
+// rawWrite writes b to the socket fd. It returns the bytes taken and the error
+// number, 0 for none. b must not be empty.
+func rawWrite(fd int32, b []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), 0
+	}
+}
+
+// rawEpollCtl changes what epfd waits for on fd.
+func rawEpollCtl(epfd, op int, fd int32, events uint32, generation uint32) syscall.Errno {
+	ev := unix.EpollEvent{Events: events, Fd: fd, Pad: int32(generation)}
+	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epfd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	return errno
+}
+
+// rawEpollPoll asks epfd, without waiting, which descriptors are ready.
+func rawEpollPoll(epfd int, events []unix.EpollEvent) int {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
