@@ -1,0 +1,122 @@
+// Throng is an instant-chat server: whoever opens a WebSocket on it hears what
+// everybody in the same room says.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"throng/admin"
+	"throng/chat"
+	"throng/engine"
+)
+
+func main() {
+	call, code := parseArgs(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	if call == nil {
+		os.Exit(code)
+	}
+	var err error
+	switch call.Command {
+	case "serve":
+		err = serve(call)
+	default:
+		err = call.Bench()
+	}
+	if err != nil {
+		complain(os.Stderr, err.Error())
+		os.Exit(exitWrong)
+	}
+}
+
+// errForced says that a second signal cut the drain short.
+var errForced = errors.New("stopped at once by a second signal")
+
+// serve runs a node until a signal ends it: build, wire, run, drain.
+func serve(call *invocation) error {
+	cfg := call.Config
+	log := newLogger(cfg, os.Stderr)
+	for _, w := range call.Warnings {
+		log.Warn(w)
+	}
+	debug.SetGCPercent(gcPercent)
+
+	server := &chat.Server{Page: page}
+	node, err := engine.New(engineConfig(cfg, log), server)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	server.Ready = node.Ready
+
+	private, err := listenPrivate(cfg, node, log)
+	if err != nil {
+		return err
+	}
+	defer closePrivate(private)
+
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	node.Start()
+	announce(os.Stdout, node, private)
+	select {
+	case err := <-node.Failed():
+		return err
+	case s := <-stop:
+		log.Info("stopping", slog.String("signal", s.String()), slog.Duration("delay", cfg.DrainDelay), slog.Duration("over", cfg.DrainTime))
+	}
+	return drain(cfg, node, log, stop)
+}
+
+// drain sends everybody away. A second signal ends it at once.
+func drain(cfg *Config, node *engine.Engine, log *slog.Logger, stop <-chan os.Signal) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-stop:
+			cancel(errForced)
+		case <-ctx.Done():
+		}
+	}()
+	node.NotReady()
+	select {
+	case <-time.After(cfg.DrainDelay):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	err := node.Drain(ctx, cfg.DrainTime, func(left int) { log.Info("draining", slog.Int("connections", left)) })
+	if err != nil {
+		return context.Cause(ctx)
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// listenPrivate starts the private HTTP server, unless it is turned off.
+func listenPrivate(cfg *Config, node *engine.Engine, log *slog.Logger) (*admin.Server, error) {
+	if cfg.Admin == "" {
+		return nil, nil
+	}
+	s, err := admin.Listen(admin.Config{Addr: cfg.Admin, Source: node, Ready: node.Ready, Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another port with --admin, or turn it off with --admin ''", err)
+	}
+	go s.Serve()
+	return s, nil
+}
+
+func closePrivate(s *admin.Server) {
+	if s != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.Close(ctx)
+	}
+}
