@@ -1,9 +1,9 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -28,9 +28,10 @@ type loop struct {
 	engine *Engine
 	index  int
 	client *gnet.Client
-	bell   *bell   // any goroutine
-	box    mailbox // any goroutine
-	epfd   int     // gnet's epoll, to pause reading
+	bell   *bell         // any goroutine
+	box    mailbox       // any goroutine
+	epfd   int           // gnet's epoll, to pause reading
+	unused addressFields // of gnet connections
 
 	now   int64  // nanoseconds on the loop's clock, read once a callback
 	skew  int64  // what the loop's clock leaves out: time in which nothing could run
@@ -126,7 +127,7 @@ func (l *loop) run() (err error) {
 	if err = l.bell.hang(l.client); err != nil {
 		return err
 	}
-	return l.learnPoller()
+	return l.checkInside()
 }
 
 // stop ends the loop. All acceptors must have returned: enrolling into a
@@ -139,37 +140,21 @@ func (l *loop) stop() {
 	_ = unix.Close(l.lag.epfd)
 }
 
-// learnPoller finds gnet's epoll descriptor. gnet offers no way to stop reading
-// from a connection, and what is read and not wanted yet would pile up without
-// bound; taking the socket's read interest away lets the sender's TCP wait
-// instead. The answer is checked: the bell must stand in that epoll.
-func (l *loop) learnPoller() error {
-	asked := make(chan error, 1)
-	l.box.putTask(func(l *loop) { asked <- l.checkPoller() })
+// checkInside waits until the bell hangs and says whether gnet's poller was
+// found through it.
+func (l *loop) checkInside() error {
+	found := make(chan bool, 1)
+	l.box.putTask(func(l *loop) { found <- l.epfd != 0 })
 	l.bell.ring()
 	select {
-	case err := <-asked:
-		return err
+	case ok := <-found:
+		if !ok {
+			return errors.New("engine: gnet's poller was not found; this version of gnet is laid out differently")
+		}
+		return nil
 	case <-time.After(10 * time.Second):
 		return fmt.Errorf("engine: loop %d does not answer its bell", l.index)
 	}
-}
-
-func (l *loop) checkPoller() error {
-	if l.epfd == 0 {
-		return fmt.Errorf("engine: gnet's poller was not found; this build of gnet is laid out differently")
-	}
-	return nil
-}
-
-// pollerOf reads the epoll descriptor and checks it on the connection itself.
-func pollerOf(gc gnet.Conn) (epfd int) {
-	defer func() { _ = recover() }() // a field of another name: the caller reports it
-	fd := int(reflect.ValueOf(gc).Elem().FieldByName("loop").Elem().FieldByName("poller").Elem().FieldByName("fd").Int())
-	if errno := rawEpollCtl(fd, unix.EPOLL_CTL_MOD, int32(gc.Fd()), unix.EPOLLIN|unix.EPOLLPRI, 0); errno != 0 {
-		return 0
-	}
-	return fd
 }
 
 // enter begins a callback of gnet's.
@@ -204,12 +189,13 @@ func (l *loop) exit() {
 func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
 	c, ok := gc.Context().(*Conn)
 	if !ok { // the bell
-		l.epfd = pollerOf(gc)
+		l.epfd, l.unused = pollerOf(gc), addressesOf(gc)
 		return nil, gnet.None
 	}
 	l.enter()
 	defer l.exit()
 	c.gc, c.fd, c.enrolled = gc, int32(gc.Fd()), true
+	l.unused.forget(gc)
 	l.stats.accepted++
 	l.arm(c, classHead, l.engine.cfg.HandshakeTimeout)
 	return nil, gnet.None
