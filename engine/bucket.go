@@ -11,7 +11,8 @@ func (b *bucket) take(now int64, rate float64, burst int) bool {
 	if b.filled == 0 {
 		b.tokens = float64(burst)
 	} else {
-		b.tokens = min(float64(burst), b.tokens+float64(now-b.filled)/1e9*rate)
+		// The loop's clock goes back when a pause is left out of it.
+		b.tokens = min(float64(burst), b.tokens+float64(max(0, now-b.filled))/1e9*rate)
 	}
 	b.filled = max(now, 1)
 	if b.tokens < 1 {

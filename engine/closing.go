@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -181,7 +180,7 @@ func (c *Conn) finish() {
 func (c *Conn) receiveLast(data []byte) {
 	x := c.need()
 	if x.read += len(data); x.read > closingReadBytesMax {
-		c.loop.doom(c)
+		c.giveUp()
 		return
 	}
 	for c.flags&(flagPeerDone|flagRefused) == 0 {
@@ -198,6 +197,17 @@ func (c *Conn) receiveLast(data []byte) {
 	}
 }
 
+// giveUp ends TCP although the peer has not done its part of the closing.
+func (c *Conn) giveUp() {
+	if c.flags&flagPeerDone == 0 {
+		c.loop.stats.unanswered++
+		if c.reason == ReasonApplication {
+			c.reason = ReasonNoReply
+		}
+	}
+	c.loop.doom(c)
+}
+
 // reasonOfClose names an end that came from below.
 func (c *Conn) reasonOfClose(err error) Reason {
 	switch {
@@ -209,13 +219,5 @@ func (c *Conn) reasonOfClose(err error) Reason {
 		return ReasonEOF
 	default:
 		return ReasonReset
-	}
-}
-
-// logEnd writes a line about an end, at debug level only: there is no line per
-// connection in normal operation.
-func (e *Engine) logEnd(c *Conn) {
-	if e.debug && c.reason != ReasonProbe {
-		e.cfg.Logger.Debug("connection ended", slog.String("reason", c.reason.String()), slog.String("remote", c.RemoteAddr().String()))
 	}
 }

@@ -115,13 +115,7 @@ func (l *loop) expireClosing(c *Conn, silent time.Duration) time.Duration {
 	if limit := l.engine.cfg.CloseTimeout; limit == 0 || silent < limit {
 		return silent + tickNanos
 	}
-	if c.flags&flagPeerDone == 0 {
-		l.stats.unanswered++
-		if c.reason == ReasonApplication {
-			c.reason = ReasonNoReply
-		}
-	}
-	l.doom(c)
+	c.giveUp()
 	return tickNanos
 }
 

@@ -56,8 +56,8 @@ func (e *Engine) left() (n int) {
 	return n
 }
 
-// startDrain notes who is to be sent away. No upgrade succeeds from here on.
-// Loop-owned.
+// startDrain notes who is to be sent away, which begins with the next tick. No
+// upgrade succeeds from here on. Loop-owned.
 func (l *loop) startDrain(window time.Duration) {
 	l.drain.conns, l.drain.next = nil, 0
 	for _, c := range l.conns {
@@ -66,7 +66,11 @@ func (l *loop) startDrain(window time.Duration) {
 		}
 	}
 	l.drain.from, l.drain.window = nanotime(), window
-	l.drainSome()
+}
+
+// place is where in the window somebody is sent away: the loops take turns.
+func (d *drainList) place(i, loop, loops int) time.Duration {
+	return time.Duration(float64(d.window) * (float64(i*loops+loop) + 0.5) / float64(len(d.conns)*loops))
 }
 
 // drainSome sends away those whose time has come. Loop-owned, once a tick.
@@ -76,15 +80,15 @@ func (l *loop) drainSome() {
 	if d.next == n {
 		return
 	}
-	due := n
-	if elapsed := time.Duration(nanotime() - d.from); elapsed < d.window {
-		due = int(float64(n) * float64(elapsed+tickNanos) / float64(d.window))
-	}
-	for ; d.next < min(due, n); d.next++ {
+	elapsed := time.Duration(nanotime() - d.from)
+	for ; d.next < n; d.next++ {
+		place := d.place(d.next, l.index, len(l.engine.loops))
+		if place > elapsed {
+			return
+		}
 		c := d.conns[d.next]
 		d.conns[d.next] = nil
-		slot := time.Duration(float64(d.window) * (float64(d.next*len(l.engine.loops)+l.index) + 0.5) / float64(n*len(l.engine.loops)))
-		l.guarded(c, "drain", func() { l.sendAway(c, slot) })
+		l.guarded(c, "drain", func() { l.sendAway(c, place) })
 	}
 	if d.next == n {
 		d.conns, d.next = nil, 0
@@ -92,12 +96,14 @@ func (l *loop) drainSome() {
 }
 
 // sendAway closes one connection. What was read from it and held back is let
-// through first: a message that was read whole reaches everybody.
-func (l *loop) sendAway(c *Conn, slot time.Duration) {
+// through first, and what others have said by now is delivered: a message that
+// was read whole reaches everybody who is sent away later.
+func (l *loop) sendAway(c *Conn, place time.Duration) {
 	if c.extra != nil && c.extra.held != nil && c.state == stateOpen {
 		l.drain.flushing = true
 		c.resume()
 		l.drain.flushing = false
 	}
-	c.end(ReasonShutdown, ReasonShutdown.Code(), fmt.Sprintf("restart; reconnect in %d ms", slot.Milliseconds()))
+	l.readMail()
+	c.end(ReasonShutdown, ReasonShutdown.Code(), fmt.Sprintf("restart; reconnect in %d ms", place.Milliseconds()))
 }

@@ -31,6 +31,8 @@ type Engine struct {
 	gnetLog *gnetLogger
 	panics  panicBook
 
+	endLines, refusalLines logClass
+
 	draining atomic.Bool
 	eased    atomic.Uint64 // how often a topic ceased to be congested
 	stalls   atomic.Uint64 // how often a loop was found blocked

@@ -23,9 +23,9 @@ func (c *Conn) receiveHead(data []byte) {
 		}
 		return
 	}
-	held := []byte(nil)
 	if from > 0 { // the rest behind the head is fed from the buffer before it goes back
-		held, c.extra.held = c.extra.held, nil
+		defer l.pool.put(c.extra.held)
+		c.extra.held = nil
 	}
 	if err == nil {
 		err = c.answer(data[:end])
@@ -36,7 +36,6 @@ func (c *Conn) receiveHead(data []byte) {
 		l.where = "decoder"
 		c.feed(data[end:])
 	}
-	l.pool.put(held)
 }
 
 // answer parses a whole head and upgrades the connection, or answers a plain
@@ -115,6 +114,7 @@ func (c *Conn) greet() {
 
 var (
 	errDraining = protocol.Unavailable(protocol.LabelDraining, "this server is about to stop; try again", 1)
+	errPanic    = &protocol.HandshakeError{Status: 500, Label: ReasonPanic.String(), Text: "something is wrong with this server; it has been logged"}
 	errNotPlain = &protocol.HandshakeError{Status: 426, Label: protocol.LabelBadRequest, Text: "this is a WebSocket server; ask for an upgrade"}
 )
 
@@ -125,9 +125,15 @@ func (c *Conn) refuse(err error) {
 		he = &protocol.HandshakeError{Status: 403, Label: ReasonRefused.String(), Text: err.Error()}
 	}
 	c.loop.stats.refusals.add(he.Label)
+	c.loop.engine.logRefusal(c, he)
+	c.sayError(he, reasonOfRefusal(he))
+}
+
+// sayError sends the response to a request that failed, as the last.
+func (c *Conn) sayError(he *protocol.HandshakeError, why Reason) {
 	resp := he.Response()
 	c.loop.scratch = protocol.AppendResponse(c.loop.scratch[:0], &resp, nil)
-	c.sayLast(reasonOfRefusal(he))
+	c.sayLast(why)
 }
 
 // sayLast sends the response in the loop's scratch and ends the connection

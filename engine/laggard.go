@@ -180,7 +180,7 @@ func (l *loop) lookAtLaggards() {
 	}
 	for _, ln := range g.before { // whose laggards may all be gone
 		if ln.look != g.looks {
-			ln.far = 0
+			ln.setFar(0)
 			ln.settle(l)
 			ln.weigh(l)
 		}
@@ -190,6 +190,7 @@ func (l *loop) lookAtLaggards() {
 		if floor := min(ln.floor, ln.passed); floor > ln.log.base {
 			ln.log.trim(&l.pool, floor)
 		}
+		ln.setFar(ln.farNow)
 		ln.weigh(l)
 	}
 	l.enforceMemory()
@@ -231,13 +232,20 @@ func over(n, limit int) bool { return limit > 0 && n > limit }
 // noteLaggard records a laggard's cursor in this look.
 func (ln *lane) noteLaggard(l *loop, cursor uint64, far bool) {
 	if ln.look != l.lag.looks {
-		ln.look, ln.floor, ln.far = l.lag.looks, cursor, 0
+		ln.look, ln.floor, ln.farNow = l.lag.looks, cursor, 0
 		l.lag.lanes = append(l.lag.lanes, ln)
 	}
 	ln.floor = min(ln.floor, cursor)
 	if far {
-		ln.far++
+		ln.farNow++
 	}
+}
+
+// setFar notes how many of the lane's subscribers are far behind, in the lane's
+// books and in its topic's.
+func (ln *lane) setFar(n int) {
+	ln.local.topic.far.Add(int32(n - ln.far))
+	ln.far = n
 }
 
 // evictionsPerLook bounds how many laggards one look cuts off for memory's

@@ -31,6 +31,7 @@ type lane struct {
 	seen      uint64 // head at the last look at them
 	seenCount uint64 // and the frames before it
 	far       int    // of these, farther behind than half the log (at the last look)
+	farNow    int    // the same, while they are looked at
 	floor     uint64 // lowest cursor of a laggard (at the last look)
 	look      uint64 // which look that was
 	congested bool   // counted in topic.congested
@@ -50,12 +51,12 @@ func (ln *lane) append(l *loop, frame []byte) {
 	ln.weigh(l)
 }
 
-// enqueue puts a lane among those that want a pass. Loop-owned.
+// enqueue puts a lane among those that want a pass, which begins at the end of
+// the callback or with the bell. Loop-owned.
 func (l *loop) enqueue(ln *lane) {
 	if !ln.queued {
 		ln.queued = true
 		l.dirty.push(ln)
-		l.bell.ring()
 	}
 }
 
@@ -113,7 +114,8 @@ func (ln *lane) shrink() {
 func (ln *lane) retire(l *loop) {
 	ln.log.trim(&l.pool, ln.log.head())
 	ln.passed, ln.passHead, ln.next, ln.redo = ln.log.head(), ln.log.head(), 0, false
-	ln.far, ln.lagging = 0, 0
+	ln.setFar(0)
+	ln.lagging = 0
 	ln.weigh(l)
 	h := ln.local
 	for i := range h.lanes {
@@ -141,7 +143,7 @@ func (ln *lane) settle(l *loop) {
 // by age or by the log.
 func (ln *lane) weigh(l *loop) {
 	behind := ln.log.head() - ln.passed
-	congested := behind > uint64(l.pauseBytes) || 2*ln.far > len(ln.subs) || ln.outruns(&l.engine.cfg)
+	congested := behind > uint64(l.pauseBytes) || ln.far > 0 && ln.local.topic.cannotFollow() || ln.outruns(&l.engine.cfg)
 	if ln.congested && behind > uint64(l.pauseBytes)/2 {
 		congested = true
 	}
@@ -174,6 +176,8 @@ type laneQueue struct {
 func (q *laneQueue) push(ln *lane) { q.lanes = append(q.lanes, ln) }
 
 func (q *laneQueue) len() int { return len(q.lanes) - q.first }
+
+func (q *laneQueue) peek() *lane { return q.lanes[q.first] }
 
 func (q *laneQueue) pop() *lane {
 	ln := q.lanes[q.first]

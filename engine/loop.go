@@ -177,13 +177,28 @@ func (l *loop) leaveOut(late int64) {
 	}
 }
 
-// exit ends one: with the outermost, those that were doomed in it are ended.
+// exit ends one. With the outermost, those that were doomed in it are ended, and
+// what was published in it is on its way: a message for a handful is written at
+// once, anything else when the bell has let the other sockets be read, so that
+// what they say goes out with it.
 func (l *loop) exit() {
-	if l.depth == 1 && len(l.doomed) > 0 {
-		l.reap()
+	if l.depth == 1 {
+		if l.dirty.len() == 1 && len(l.dirty.peek().subs) <= handful {
+			l.runPasses()
+		}
+		if len(l.doomed) > 0 {
+			l.reap()
+		}
+		if l.dirty.len() > 0 {
+			l.bell.ring()
+		}
 	}
 	l.depth--
 }
+
+// handful is how many subscribers a lane may have for its pass to be run
+// without the bell, which costs as much as two small writes.
+const handful = 4
 
 // OnOpen takes over a connection that the gate enrolled.
 func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
@@ -227,12 +242,14 @@ func (l *loop) OnClose(gc gnet.Conn, err error) gnet.Action {
 	}
 	l.enter()
 	defer l.exit()
+	if c.reason == ReasonNone {
+		if c.reason = c.reasonOfClose(err); c.reason == ReasonEOF {
+			l.guarded(c, "last pass", c.flushSeats) // who has no more to say may still listen
+		}
+	}
 	c.eachSeat(func(s *seat) { s.lane.subs[s.slot].fd = -1 })
 	if c.lagging != nil {
 		c.lagging.watched = false // a closed descriptor leaves every epoll
-	}
-	if c.reason == ReasonNone {
-		c.reason = c.reasonOfClose(err)
 	}
 	if c.state == stateOpen {
 		l.open--
@@ -302,7 +319,11 @@ func (l *loop) guarded(c *Conn, where string, f func()) {
 		if p := recover(); p != nil {
 			l.panicked(l.where, p)
 			c.decoder = protocol.Decoder{} // whatever it held may be the cause
-			c.fail(ReasonPanic)
+			if c.state == stateHead {
+				c.sayError(errPanic, ReasonPanic)
+			} else {
+				c.fail(ReasonPanic)
+			}
 		}
 		l.where = outer
 	}()

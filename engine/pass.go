@@ -21,9 +21,6 @@ func (l *loop) runPasses() {
 			break
 		}
 	}
-	if l.dirty.len() > 0 {
-		l.bell.ring()
-	}
 }
 
 // guardedSlice runs a slice. A panic costs the subscriber it was serving; the

@@ -265,6 +265,8 @@ func (e *Engine) trafficMetrics(v MetricsVisitor, t *stats) {
 	v.Counter("throng_loop_stalls_total", "Times that a loop was found blocked.", float64(e.stalls.Load()))
 	v.Counter("throng_closes_unanswered_total", "Close frames that the peer did not answer in time.", float64(t.unanswered))
 	v.Counter("throng_slow_bytes_total", "Bytes that slow readers were behind when cut off.", float64(t.slowBytes))
+	v.Counter("throng_logs_suppressed_total", "Lines not logged because there were too many of their class.", float64(e.endLines.suppressed.Load()), "class", "end")
+	v.Counter("throng_logs_suppressed_total", "Lines not logged because there were too many of their class.", float64(e.refusalLines.suppressed.Load()), "class", "refusal")
 	v.Counter("throng_gnet_warnings_total", "Warnings by the network library.", float64(e.gnetLog.warnings.Load()))
 	v.Histogram("throng_batch_messages", "Messages a write.", batchBounds[:], t.batch.counts[:], t.batch.sum)
 	v.Histogram("throng_pass_seconds", "Time of a pass over a topic's subscribers on a loop.", secondsBounds[:], t.passTime.counts[:], t.passTime.sum)
@@ -278,6 +280,8 @@ func (r Reason) metric() string {
 	switch {
 	case r == ReasonProbe:
 		return "throng_probes_total"
+	case r == ReasonRequest:
+		return "throng_requests_total"
 	case r.handshake():
 		return ""
 	case r.evicted():
@@ -290,6 +294,7 @@ func (r Reason) metric() string {
 
 var reasonHelp = map[string]string{
 	"throng_probes_total":   "Connections closed without a byte.",
+	"throng_requests_total": "Plain requests answered.",
 	"throng_evicted_total":  "Connections ended for what the peer did not do in time, by reason.",
 	"throng_offences_total": "Connections ended for breaking a rule, by reason.",
 	"throng_closed_total":   "Connections ended otherwise, by reason.",

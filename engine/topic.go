@@ -21,6 +21,7 @@ type Topic struct {
 
 	here      []*local                         // one for each loop; each entry loop-owned
 	encodings [protocol.Encodings]atomic.Int32 // subscribers of each encoding
+	far       atomic.Int32                     // subscribers farther behind than half their log
 	congested atomic.Int32                     // lanes that are behind and mailboxes that are full; while there are any, publishers pause
 }
 
@@ -159,6 +160,16 @@ func (t *Topic) subscribe(l *loop, c *Conn) *lane {
 		t.mu.Unlock()
 	}
 	return ln
+}
+
+// cannotFollow reports whether more than half of the subscribers, on all loops
+// together, are far behind.
+func (t *Topic) cannotFollow() bool {
+	all := int32(0)
+	for i := range t.encodings {
+		all += t.encodings[i].Load()
+	}
+	return 2*t.far.Load() > all
 }
 
 // unsubscribe takes a connection of a loop out of the topic's books; its slot
