@@ -21,7 +21,7 @@ func TestBadValues(t *testing.T) {
 		{"loops", "1025", `"1025" is too much; allowed: 0 to 1024`},
 		{"loops", "two", `"two" is not a whole number (0 to 1024)`},
 		{"loops", "1.5", `"1.5" is not a whole number (0 to 1024)`},
-		{"max-fragments", "99999999999999999999", `"99999999999999999999" is not a whole number (0 to 1048576)`},
+		{"max-fragments", "99999999999999999999", `"99999999999999999999" is not a whole number (auto, 0 to 16777216)`},
 		{"max-message", "64KB", `"64KB" ` + size + " (0 to 256MiB)"},
 		{"max-message", "-1", `"-1" ` + size + " (0 to 256MiB)"},
 		{"max-message", "8388608TiB", `"8388608TiB" is more than any machine has (0 to 256MiB)`},

@@ -123,7 +123,8 @@ type invocation struct {
 	Warnings []string          // things that are allowed and probably not meant, a line each
 }
 
-// The exit codes: exitWrong is check-config's word on a configuration, exitUsage anything that stops the start.
+// The exit codes: exitUsage is for a command line or settings that make no sense, exitWrong for a run that failed and for check-config's
+// word on a configuration.
 const (
 	exitOK    = 0
 	exitWrong = 1

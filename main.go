@@ -65,12 +65,12 @@ func serve(call *invocation) error {
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	node.Start()
-	announce(os.Stdout, node, private)
+	announce(os.Stdout, cfg, node, private)
 	select {
 	case err := <-node.Failed():
 		return err
 	case s := <-stop:
-		log.Info("stopping", slog.String("signal", s.String()), slog.Duration("delay", cfg.DrainDelay), slog.Duration("over", cfg.DrainTime))
+		log.Info("stopping", slog.String("signal", s.String()), slog.String("delay", cfg.DrainDelay.String()), slog.String("over", cfg.DrainTime.String()))
 	}
 	return drain(cfg, node, log, stop)
 }

@@ -93,8 +93,8 @@ func page(path, etag string) (protocol.Response, bool) {
 	return resp, true
 }
 
-// announce prints where the server can be reached.
-func announce(w io.Writer, node *engine.Engine, private *admin.Server) {
+// announce prints where the server can be reached, and what is let in.
+func announce(w io.Writer, cfg *Config, node *engine.Engine, private *admin.Server) {
 	for _, a := range node.Addrs() {
 		host := reachable(a)
 		fmt.Fprintf(w, "throng: the chat page is http://%s/ and its WebSocket ws://%s/ (other rooms: /rooms/NAME)\n", host, host)
@@ -102,7 +102,11 @@ func announce(w io.Writer, node *engine.Engine, private *admin.Server) {
 	if private != nil {
 		fmt.Fprintf(w, "throng: metrics and health are on http://%s/\n", private.Addr())
 	}
-	fmt.Fprintf(w, "throng: up to %d connections; stop with Ctrl-C\n", node.Ceiling())
+	rate := "as many messages as it likes (--message-rate is off)"
+	if cfg.MessageRate > 0 {
+		rate = fmt.Sprintf("%d messages a second", cfg.MessageRate)
+	}
+	fmt.Fprintf(w, "throng: up to %d connections, each with %s; stop with Ctrl-C\n", node.Ceiling(), rate)
 }
 
 // reachable is an address as one would type it on this machine.

@@ -27,6 +27,7 @@ func (c *Conn) end(why Reason, code uint16, text string) {
 		return
 	}
 	l := c.loop
+	last := protocol.AppendClose(make([]byte, 0, closeFrameMax), code, text) // panics on a code that must not be sent
 	c.reason, c.state = why, stateClosing
 	l.open--
 	c.greet()
@@ -37,13 +38,15 @@ func (c *Conn) end(why Reason, code uint16, text string) {
 	if c.failed() || c.state == stateGone { // while flushing
 		return
 	}
-	l.scratch = protocol.AppendClose(l.scratch[:0], code, text)
-	c.write(l.scratch)
+	c.write(last)
 	if c.state == stateGone {
 		return
 	}
 	l.rearm(c, classClosing, 0)
 }
+
+// closeFrameMax is the longest Close frame: a header of 2 bytes and 125 of payload.
+const closeFrameMax = 127
 
 // flushSeats writes what was published and not yet written, as far as the
 // socket takes it at once.
@@ -114,6 +117,7 @@ func (l *loop) reapOne(c *Conn) {
 	c.leaveAll()
 	c.recovered()
 	c.letGo()
+	l.partial -= c.decoder.Pending()
 	c.decoder.Release()
 	if c.flags&flagAnnounced != 0 {
 		l.where = "OnClose"
@@ -183,6 +187,8 @@ func (c *Conn) receiveLast(data []byte) {
 		c.giveUp()
 		return
 	}
+	lent := c.decoder.Pending()
+	defer func() { c.loop.partial += c.decoder.Pending() - lent }()
 	for c.flags&(flagPeerDone|flagRefused) == 0 {
 		ev, rest, ok, err := c.decoder.Next(&c.loop.engine.cfg.Decoder, data)
 		if err != nil || ev.Op == protocol.OpClose {

@@ -112,9 +112,10 @@ const (
 	// readBytes is what is read from a socket at once, and so the most that one
 	// connection costs the others per turn.
 	readBytes = 16 << 10
-	// tickNanos is how often a loop looks at its wheel. Evictions are at most
-	// one tick late; 20 wake-ups a second cost an idle process nothing visible.
-	tickNanos = 50_000_000
+	// tickNanos is how often a loop looks at its wheel. A deadline is rounded up
+	// to a tick and then waits for the next, so evictions are at most two ticks
+	// late; 25 wake-ups a second cost an idle process nothing visible.
+	tickNanos = 40_000_000
 	// retryNanos is how often laggards are looked at while there are any: with
 	// a send buffer of 128 KiB it lets one reader take 12 MiB a second.
 	retryNanos = 10_000_000

@@ -1,17 +1,19 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // drainList is what a loop still has to send away.
 type drainList struct {
 	conns    []*Conn
+	places   []time.Duration // when each is sent away, from the beginning on
+	from     int64           // nanoseconds on the real clock
 	next     int
-	from     int64 // nanoseconds on the real clock
-	window   time.Duration
 	flushing bool // input that was held back is let through now
 }
 
@@ -24,9 +26,8 @@ type drainList struct {
 // are left. Any goroutine.
 func (e *Engine) Drain(ctx context.Context, window time.Duration, progress func(left int)) error {
 	e.draining.Store(true)
-	for _, l := range e.loops {
-		l.box.putTask(func(l *loop) { l.startDrain(window) })
-		l.bell.ring()
+	if err := e.startDrain(ctx, window); err != nil {
+		return err
 	}
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
@@ -56,42 +57,73 @@ func (e *Engine) left() (n int) {
 	return n
 }
 
-// startDrain notes who is to be sent away, which begins with the next tick. No
-// upgrade succeeds from here on. Loop-owned.
-func (l *loop) startDrain(window time.Duration) {
-	l.drain.conns, l.drain.next = nil, 0
+// startDrain has every loop list whom it will send away, and gives each of them
+// a place in the window of its own.
+func (e *Engine) startDrain(ctx context.Context, window time.Duration) error {
+	counts := make([]int, len(e.loops))
+	listed := make(chan struct{}, len(e.loops))
+	for i, l := range e.loops {
+		l.box.putTask(func(l *loop) { counts[i] = l.listForDrain(); listed <- struct{}{} })
+		l.bell.ring()
+	}
+	for range e.loops {
+		select {
+		case <-listed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	places, now := drainPlaces(counts, window), nanotime()
+	for i, l := range e.loops {
+		l.box.putTask(func(l *loop) { l.drain.places, l.drain.from = places[i], now })
+		l.bell.ring()
+	}
+	return nil
+}
+
+// drainPlaces spreads as many places as there are connections evenly over the
+// window and deals them out to the loops, so that each loop's stand as evenly.
+func drainPlaces(counts []int, window time.Duration) [][]time.Duration {
+	type share struct {
+		at   float64
+		loop int
+	}
+	var all []share
+	for l, n := range counts {
+		for i := range n {
+			all = append(all, share{(float64(i) + 0.5) / float64(n), l})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b share) int { return cmp.Compare(a.at, b.at) })
+	places := make([][]time.Duration, len(counts))
+	for i, s := range all {
+		place := time.Duration((float64(i) + 0.5) / float64(len(all)) * float64(window))
+		places[s.loop] = append(places[s.loop], place)
+	}
+	return places
+}
+
+// listForDrain notes who is to be sent away. No upgrade succeeds from here on.
+// Loop-owned.
+func (l *loop) listForDrain() int {
+	l.drain = drainList{}
 	for _, c := range l.conns {
 		if c != nil && c.state == stateOpen {
 			l.drain.conns = append(l.drain.conns, c)
 		}
 	}
-	l.drain.from, l.drain.window = nanotime(), window
-}
-
-// place is where in the window somebody is sent away: the loops take turns.
-func (d *drainList) place(i, loop, loops int) time.Duration {
-	return time.Duration(float64(d.window) * (float64(i*loops+loop) + 0.5) / float64(len(d.conns)*loops))
+	return len(l.drain.conns)
 }
 
 // drainSome sends away those whose time has come. Loop-owned, once a tick.
 func (l *loop) drainSome() {
 	d := &l.drain
-	n := len(d.conns)
-	if d.next == n {
-		return
-	}
 	elapsed := time.Duration(nanotime() - d.from)
-	for ; d.next < n; d.next++ {
-		place := d.place(d.next, l.index, len(l.engine.loops))
-		if place > elapsed {
-			return
-		}
-		c := d.conns[d.next]
+	for d.next < len(d.places) && d.places[d.next] <= elapsed {
+		c, place := d.conns[d.next], d.places[d.next]
 		d.conns[d.next] = nil
+		d.next++
 		l.guarded(c, "drain", func() { l.sendAway(c, place) })
-	}
-	if d.next == n {
-		d.conns, d.next = nil, 0
 	}
 }
 

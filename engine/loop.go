@@ -55,6 +55,7 @@ type loop struct {
 	enc     encoded
 	scratch []byte
 	pool    bufferPool
+	partial int // bytes lent to decoders for unfinished messages
 
 	greets   *Conn // the connection that is to have greeting before anything else
 	greeting []byte
@@ -340,7 +341,7 @@ func (l *loop) panicked(where string, p any) {
 }
 
 const (
-	// wheelSlots times the tick is the wheel's lap: 51 s.
+	// wheelSlots times the tick is the wheel's lap: 41 s.
 	wheelSlots = 1024
 	// pauseBytesMax is the congestion mark where no topic's log is bounded.
 	pauseBytesMax = 64 << 10

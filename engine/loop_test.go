@@ -298,3 +298,32 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 		t.Fatalf("%v allocations a message", n)
 	}
 }
+
+// TestPartialMessagesCountAsMemory: unfinished messages are bounded for the
+// whole node, not only each.
+func TestPartialMessagesCountAsMemory(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.IdleTimeout, cfg.PingInterval, cfg.Memory = 0, 0, 200<<10
+	h := &rooms{closed: map[Reason]int{}}
+	f := newFakeLoop(t, cfg, h)
+	half := masked(protocol.OpText, bytes.Repeat([]byte("x"), 60<<10))[:40<<10]
+	var hoarders []*fakeConn
+	for range 20 {
+		c := f.dial("/", 0)
+		c.send(bytes.Clone(half[:16<<10]))
+		c.send(bytes.Clone(half[16<<10:]))
+		hoarders = append(hoarders, c)
+		f.advance(tickNanos)
+	}
+	f.advance(3e9)
+	if f.partial > 500<<10 || h.closed[ReasonMemory] == 0 {
+		t.Fatalf("%d bytes are lent; ends %v", f.partial, h.closed)
+	}
+	expectClose(t, hoarders[len(hoarders)-1], ReasonMemory.Code())
+	for _, c := range hoarders {
+		c.reset()
+	}
+	if f.partial != 0 {
+		t.Fatalf("%d bytes are still counted as lent", f.partial)
+	}
+}

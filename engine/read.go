@@ -55,8 +55,9 @@ func (c *Conn) receive(data []byte) {
 // feed decodes input and hands over what is complete in it. Input that must
 // wait, for the others' sake or a topic's, is held and the socket left unread.
 func (c *Conn) feed(data []byte) {
-	l, frames := c.loop, 0
+	l, frames, lent := c.loop, 0, c.decoder.Pending()
 	budget := l.engine.cfg.FramesPerTurn
+	defer func() { c.weighPartial(lent) }()
 	for c.state == stateOpen && !c.failed() {
 		ev, rest, ok, err := c.decoder.Next(&l.engine.cfg.Decoder, data)
 		if err != nil {
@@ -81,6 +82,20 @@ func (c *Conn) feed(data []byte) {
 		c.park()
 	case c.mustWait():
 		c.park()
+	}
+}
+
+// partialSmall is what a connection may hold of an unfinished message even when
+// the node is over its memory: a chat line in two pieces still arrives.
+const partialSmall = 4 << 10
+
+// weighPartial counts what an unfinished message takes, and ends a connection
+// whose share is large while the node holds more than it may.
+func (c *Conn) weighPartial(before int) {
+	after := c.decoder.Pending()
+	c.loop.partial += after - before
+	if after > max(before, partialSmall) && c.loop.engine.overMemory() > 0 {
+		c.end(ReasonMemory, ReasonMemory.Code(), reasonTable[ReasonMemory].text)
 	}
 }
 

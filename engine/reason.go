@@ -40,6 +40,7 @@ const (
 	ReasonPingRate      // more pings than allowed
 	ReasonFrameRate     // more pongs than the message rate allows
 	ReasonRate          // more messages than the message rate allows
+	ReasonMemory        // an unfinished message while the node is over its memory
 
 	// Ends by the server.
 	ReasonIdle         // nothing was heard for the idle timeout
@@ -85,6 +86,7 @@ var reasonTable = [reasonCount]struct {
 	ReasonPingRate:         {"ping_rate", 1008, "too many pings"},
 	ReasonFrameRate:        {"frame_rate", 4429, "too many frames"},
 	ReasonRate:             {"rate", 4429, "too many messages"},
+	ReasonMemory:           {"memory", 1008, "short of memory; try again later"},
 	ReasonIdle:             {"idle", 4408, "idle"},
 	ReasonSlow:             {"slow", 0, ""},
 	ReasonWriteTimeout:     {"write_timeout", 0, ""},

@@ -93,14 +93,14 @@ type sharedStats struct {
 type gauges struct {
 	open, lagging, paused        int
 	poolBytes, wheelBytes, conns int
-	lagBytes                     int
+	lagBytes, partialBytes       int
 }
 
 // publishStats copies the counters out. Loop-owned, once a tick.
 func (l *loop) publishStats() {
 	g := gauges{
 		open: l.open, lagging: len(l.lag.conns), paused: len(l.waiting) + len(l.ready),
-		poolBytes: l.pool.held, wheelBytes: l.wheel.Bytes(), conns: l.wheel.Len(),
+		poolBytes: l.pool.held, wheelBytes: l.wheel.Bytes(), conns: l.wheel.Len(), partialBytes: l.partial,
 		lagBytes: l.measure(),
 	}
 	l.lags.Store(g.lagging > 0)
@@ -117,7 +117,7 @@ func (l *loop) measure() (output int) {
 			output += c.gc.OutboundBuffered()
 		}
 	}
-	l.held.Store(int64(l.pool.held + output + cap(l.box.out.bytes)))
+	l.held.Store(int64(l.pool.held + l.partial + output + cap(l.box.out.bytes)))
 	return output
 }
 
@@ -172,6 +172,7 @@ func (e *Engine) totals() (t stats, g gauges, held int64) {
 		g.poolBytes += s.poolBytes
 		g.wheelBytes += s.wheelBytes
 		g.lagBytes += s.lagBytes
+		g.partialBytes += s.partialBytes
 		held += l.held.Load()
 	}
 	return t, g, held
@@ -243,6 +244,7 @@ func (e *Engine) Metrics(v MetricsVisitor) {
 	}
 	e.trafficMetrics(v, &t)
 	v.Gauge("throng_memory_bytes", "Memory held, by part.", float64(g.poolBytes), "part", "logs_and_input")
+	v.Gauge("throng_memory_bytes", "Memory held, by part.", float64(g.partialBytes), "part", "partial_messages")
 	v.Gauge("throng_memory_bytes", "Memory held, by part.", float64(g.lagBytes), "part", "output")
 	v.Gauge("throng_memory_bytes", "Memory held, by part.", float64(g.wheelBytes), "part", "wheel")
 	v.Gauge("throng_memory_bytes", "Memory held, by part.", float64(g.conns*connBytes), "part", "connections")
@@ -286,7 +288,7 @@ func (r Reason) metric() string {
 		return ""
 	case r.evicted():
 		return "throng_evicted_total"
-	case r >= ReasonProtocol && r <= ReasonRate:
+	case r >= ReasonProtocol && r <= ReasonMemory:
 		return "throng_offences_total"
 	}
 	return "throng_closed_total"
