@@ -47,6 +47,7 @@ func serve(call *invocation) error {
 		log.Warn(w)
 	}
 	debug.SetGCPercent(gcPercent)
+	spareProcessor(cfg)
 
 	server := &chat.Server{Page: page}
 	node, err := engine.New(engineConfig(cfg, log), server)

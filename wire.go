@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 
 	"golang.org/x/term"
 
@@ -20,8 +21,21 @@ import (
 // cost the memory of two.
 const gcPercent = 50
 
-// memoryShare is the part of the memory that logs and buffers may hold.
-const memoryShare = 4
+// memoryDivisor: logs and buffers may hold a quarter of the memory.
+const memoryDivisor = 4
+
+// spareProcessor gives the Go scheduler one processor more than there are loops.
+// A loop that waits in epoll holds its processor until the runtime's monitor
+// takes it away, tens of microseconds to milliseconds later; whoever accepts,
+// collects garbage or serves metrics need not wait for that.
+func spareProcessor(c *Config) {
+	loops := c.Loops
+	if loops == 0 {
+		loops = runtime.GOMAXPROCS(0)
+		c.Loops = loops
+	}
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), loops+1))
+}
 
 // engineConfig turns settings into the engine's configuration.
 func engineConfig(c *Config, log *slog.Logger) engine.Config {
@@ -49,7 +63,7 @@ func engineConfig(c *Config, log *slog.Logger) engine.Config {
 	if c.Memory.IsAuto() {
 		memory, _ = memoryLimit()
 	}
-	e.Memory = memory / memoryShare
+	e.Memory = memory / memoryDivisor
 	return e
 }
 

@@ -45,6 +45,9 @@ func (c *Conn) end(why Reason, code uint16, text string) {
 	l.rearm(c, classClosing, 0)
 }
 
+// endFor ends an open connection politely with what the reason itself says.
+func (c *Conn) endFor(why Reason) { c.end(why, why.Code(), reasonTable[why].text) }
+
 // closeFrameMax is the longest Close frame: a header of 2 bytes and 125 of payload.
 const closeFrameMax = 127
 
@@ -97,7 +100,7 @@ func (l *loop) reap() {
 func (l *loop) reapOne(c *Conn) {
 	if c.state == stateOpen && c.reason.Code() != 0 {
 		c.flags &^= flagDoomed
-		c.end(c.reason, c.reason.Code(), reasonTable[c.reason].text)
+		c.endFor(c.reason)
 		return
 	}
 	if c.state != stateGone {
@@ -124,39 +127,6 @@ func (l *loop) reapOne(c *Conn) {
 		l.engine.handler.OnClose(c, c.reason)
 	}
 	l.engine.logEnd(c)
-}
-
-// write sends bytes that belong to no topic, behind whatever gnet holds.
-func (c *Conn) write(b []byte) {
-	l := c.loop
-	c.greet()
-	if c.failed() || c.state == stateGone {
-		return
-	}
-	l.stats.writes++
-	if c.gc.OutboundBuffered() > 0 {
-		c.gnetWrite(b)
-		c.lag()
-		return
-	}
-	n, errno := rawWrite(c.fd, b)
-	l.stats.bytesOut += uint64(n)
-	switch {
-	case n == len(b):
-	case errno == 0 || errno == unix.EAGAIN:
-		c.gnetWrite(b[n:])
-		c.lag()
-	case errno == unix.ETIMEDOUT:
-		c.fail(ReasonWriteTimeout)
-	default:
-		c.fail(ReasonReset)
-	}
-}
-
-// gnetWrite hands bytes to gnet, which keeps what the socket does not take. It
-// can close the connection, calling OnClose.
-func (c *Conn) gnetWrite(b []byte) {
-	_, _ = c.gc.Write(b)
 }
 
 // peerClosed answers the peer's Close frame (RFC 6455 section 5.5.1), or takes

@@ -55,18 +55,18 @@ type Config struct {
 // Auto as MaxConnections means: from the descriptor limit.
 const Auto = -1
 
-// DefaultConfig returns the defaults, each with its reason.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
 		Listen:           []string{":8080"},
 		MaxConnections:   Auto,
 		Head:             protocol.DefaultHeadLimits(),
 		HandshakeTimeout: 5 * time.Second,  // a phone on a bad link needs 2; an attacker gets no more
-		IdleTimeout:      60 * time.Second, // twice a ping and its answer, below the idle limit of common balancers
+		IdleTimeout:      60 * time.Second, // twice a ping and its answer
 		PingInterval:     25 * time.Second, // below the 30 s after which some NATs forget a flow
 		CloseTimeout:     2 * time.Second,
 		WriteTimeout:     10 * time.Second,
-		Decoder:          protocol.DecoderConfig{MaxMessage: 64 << 10, MaxFragments: 1024},
+		Decoder:          protocol.DefaultDecoderConfig(),
 		FramesPerTurn:    1024, // about 200 microseconds of tiny frames
 		PingRate:         10,
 		PingBurst:        50,
@@ -95,10 +95,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("engine: %d loops; allowed are 1 to %d", c.Loops, loopsMax)
 	}
 	if c.MessageRate > 0 && c.MessageBurst == 0 {
-		c.MessageBurst = int(5*c.MessageRate) + 1
+		c.MessageBurst = max(1, int(5*c.MessageRate))
 	}
 	if c.PingRate > 0 && c.PingBurst == 0 {
-		c.PingBurst = int(5*c.PingRate) + 1
+		c.PingBurst = max(1, int(5*c.PingRate))
 	}
 	return nil
 }
@@ -116,8 +116,8 @@ const (
 	// to a tick and then waits for the next, so evictions are at most two ticks
 	// late; 25 wake-ups a second cost an idle process nothing visible.
 	tickNanos = 40_000_000
-	// retryNanos is how often laggards are looked at while there are any: with
-	// a send buffer of 128 KiB it lets one reader take 12 MiB a second.
+	// retryNanos is how often a loop without other work looks at its laggards: with
+	// a send buffer of 128 KiB one reader then takes 12 MiB a second.
 	retryNanos = 10_000_000
 	// stallNanos is the age of a loop's tick from which the loop counts as
 	// blocked, deadNanos the one from which it counts as dead.

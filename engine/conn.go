@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -36,6 +37,14 @@ type Conn struct {
 	flags    connFlags
 	enrolled bool // set once, in OnOpen; read by the gate after enrolling
 }
+
+// connBytes is what a connection takes besides gnet's own part.
+const connBytes = int(unsafe.Sizeof(Conn{}))
+
+// A connection must stay small: this does not compile when it outgrows its bound.
+const connBytesMax = 160
+
+const _ = uint(connBytesMax - connBytes)
 
 type connState uint8
 
@@ -191,7 +200,8 @@ func (c *Conn) Send(op protocol.Opcode, data []byte) error {
 }
 
 // Join subscribes the connection to a topic: it gets every message published
-// from now on. Joining twice is joining once. Loop-owned.
+// from now on. Joining twice is joining once. It returns nil if the
+// connection is closing. Loop-owned.
 func (c *Conn) Join(name string) *Topic {
 	c.loop.assertInTurn()
 	if !c.Open() {

@@ -96,11 +96,11 @@ func (c *Conn) evictIdle() {
 		c.loop.doom(c)
 		return
 	}
-	c.end(ReasonIdle, ReasonIdle.Code(), reasonTable[ReasonIdle].text)
+	c.endFor(ReasonIdle)
 }
 
-// expireHead ends a connection whose request did not arrive in time. One that
-// said nothing at all is told nothing.
+// expireHead ends a connection whose request did not arrive in time, without a
+// word.
 func (l *loop) expireHead(c *Conn) {
 	c.reason = ReasonHandshakeTimeout
 	l.doom(c)

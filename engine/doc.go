@@ -29,8 +29,11 @@
 //
 // # Lock order
 //
-// There are three locks on the path of a message, taken in this order and held
-// for a few hundred nanoseconds each:
+// There are three locks on the path of a message. A registry shard is held alone.
+// A mailbox's may be taken under a topic's, never the other way round:
 //
-//	registry shard  →  Topic.mu  →  mailbox.mu
+//	Topic.mu  →  mailbox.mu
+//
+// A topic's is held for a copy of the frame, and at most one write to a bell, per
+// loop.
 package engine

@@ -22,7 +22,8 @@ type drainList struct {
 // with 1001 and "restart; reconnect in N ms". N is each one's own place in the
 // window, so that those who honour it come back no faster than they were sent
 // away. It returns when nobody is left, which with nobody connected is at once,
-// or when ctx ends. Progress, if not nil, is called now and then with how many
+// or when ctx ends, or, with whoever is left, two seconds after the
+// window and the close timeout are over. Progress, if not nil, is called now and then with how many
 // are left. Any goroutine.
 func (e *Engine) Drain(ctx context.Context, window time.Duration, progress func(left int)) error {
 	e.draining.Store(true)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,15 +134,14 @@ func (e *Engine) Ready() (ok bool, why string) {
 	return true, ""
 }
 
-// ErrCongested says that a topic's subscribers are too far behind for a
-// publisher that cannot be made to wait.
+// ErrCongested says that a topic is congested, to a publisher that cannot be made
+// to wait.
 var ErrCongested = errors.New("engine: the topic is congested; try again")
 
 // Publish gives everybody subscribed to a topic one message in the topic's
 // order. A topic without subscribers takes it and nobody gets it. The data may
 // be reused after the return. It does not block; ErrCongested says that
-// nothing was published because the topic's log is full of what has not been
-// offered to everybody yet.
+// nothing was published, because on some loop the subscribers are too far behind.
 func (e *Engine) Publish(topic string, op protocol.Opcode, data []byte) error {
 	t := e.topics.find(topic)
 	if t == nil {
@@ -245,81 +243,3 @@ func (e *Engine) watch(l *loop, age int64) {
 		e.cfg.Logger.Error("an event loop is blocked", slog.Int("loop", l.index), slog.String("goroutines", string(stack)))
 	}
 }
-
-// trimmer gives memory back to the system when a wave of connections is over:
-// what the handshakes of many clients left behind would otherwise stay for as
-// long as nothing is allocated, which in a quiet server is very long.
-type trimmer struct {
-	seen    uint64 // accepts at the last look
-	at      int64  // nanoseconds of the last look
-	trimmed uint64 // accepts at the last trim
-}
-
-const (
-	trimEvery  = 2 * time.Second // between looks
-	trimAfter  = 1000            // accepts that make it worthwhile
-	trimAtRest = 50              // accepts per second below which the wave is over
-)
-
-func (t *trimmer) look(e *Engine, now int64) {
-	if now-t.at < int64(trimEvery) {
-		return
-	}
-	accepts := e.gate.accepts.Load()
-	quiet := accepts-t.seen < trimAtRest*uint64(trimEvery/time.Second)
-	t.at, t.seen = now, accepts
-	if quiet && accepts-t.trimmed >= trimAfter {
-		t.trimmed = accepts
-		debug.FreeOSMemory()
-	}
-}
-
-// panicBook counts panics by their place in the code.
-type panicBook struct {
-	mu     sync.Mutex
-	places map[string][]time.Time
-	why    string
-}
-
-// note records a panic and reports whether it is the first of its place. Three
-// in a minute withdraw readiness: something is wrong with this build.
-func (b *panicBook) note(where string) (first bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.places == nil {
-		b.places = map[string][]time.Time{}
-	}
-	recent := b.places[where]
-	first = len(recent) == 0
-	recent = append(recent, time.Now())
-	if len(recent) > panicsTolerated+1 {
-		recent = recent[1:]
-	}
-	if len(recent) > panicsTolerated && recent[len(recent)-1].Sub(recent[0]) < time.Minute && b.why == "" {
-		b.why = "repeated panics in " + where
-	}
-	b.places[where] = recent
-	return first
-}
-
-func (b *panicBook) withdraw(why string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.why = why
-}
-
-func (b *panicBook) reason() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.why
-}
-
-// gnetLogger counts gnet's warnings and errors and drops them: they come per
-// connection and say nothing that our own reasons do not.
-type gnetLogger struct{ warnings atomic.Uint64 }
-
-func (*gnetLogger) Debugf(string, ...any)   {}
-func (*gnetLogger) Infof(string, ...any)    {}
-func (g *gnetLogger) Warnf(string, ...any)  { g.warnings.Add(1) }
-func (g *gnetLogger) Errorf(string, ...any) { g.warnings.Add(1) }
-func (g *gnetLogger) Fatalf(string, ...any) { g.warnings.Add(1) }

@@ -52,11 +52,11 @@ const (
 	// acceptPauseMin and acceptPauseMax bound the pause after a failed accept.
 	acceptPauseMin = 5 * time.Millisecond
 	acceptPauseMax = time.Second
-	// backlogSpare is kept for standard streams, log files, the private HTTP
+	// filesSpare is kept for standard streams, log files, the private HTTP
 	// server and whatever else the process opens.
-	backlogSpare = 48
-	// loopFiles is what a loop holds: two epolls, an eventfd, the bell's ends.
-	loopFiles = 6
+	filesSpare = 48
+	// loopFiles is what a loop holds: two epolls, an eventfd, the bell's two ends.
+	loopFiles = 5
 )
 
 // newGate binds the listeners and works out the ceiling. It accepts nothing yet.
@@ -69,7 +69,7 @@ func newGate(e *Engine) (*gate, error) {
 	loops := e.cfg.Loops
 	g.acceptors = max(1, min(acceptorsMax, limit/(64*loops))/len(e.cfg.Listen))
 	// Each acceptor holds two descriptors while it enrols.
-	reserve := backlogSpare + loops*(loopFiles+2*g.acceptors*len(e.cfg.Listen)) + len(e.cfg.Listen) + cap(g.turned)
+	reserve := filesSpare + loops*(loopFiles+2*g.acceptors*len(e.cfg.Listen)) + len(e.cfg.Listen) + cap(g.turned)
 	room := int64(limit - reserve)
 	if room < 1 {
 		return nil, fmt.Errorf("engine: a descriptor limit of %d leaves no room for connections (%d are needed for the server itself); raise it with ulimit -n or LimitNOFILE", limit, reserve)

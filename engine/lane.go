@@ -140,7 +140,8 @@ func (ln *lane) settle(l *loop) {
 // what was said, or while more than half of the room cannot follow: then it is
 // not a slow reader but too fast a speaker. One slow reader, or a few, never
 // pause anybody for longer than until the next look at them; they are cut off
-// by age or by the log.
+// by age or by the log. And they pause when so much was said since the last look
+// at laggards that the next would come too late.
 func (ln *lane) weigh(l *loop) {
 	behind := ln.log.head() - ln.passed
 	congested := behind > uint64(l.pauseBytes) || ln.far > 0 && ln.local.topic.cannotFollow() || ln.outruns(&l.engine.cfg)

@@ -59,3 +59,13 @@ func (e *Engine) logRefusal(c *Conn, he *protocol.HandshakeError) {
 	}
 	e.cfg.Logger.Debug("request refused", attrs...)
 }
+
+// gnetLogger counts gnet's warnings and errors and drops them: they come per
+// connection and say nothing that our own reasons do not.
+type gnetLogger struct{ warnings atomic.Uint64 }
+
+func (*gnetLogger) Debugf(string, ...any)   {}
+func (*gnetLogger) Infof(string, ...any)    {}
+func (g *gnetLogger) Warnf(string, ...any)  { g.warnings.Add(1) }
+func (g *gnetLogger) Errorf(string, ...any) { g.warnings.Add(1) }
+func (g *gnetLogger) Fatalf(string, ...any) { g.warnings.Add(1) }

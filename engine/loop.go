@@ -76,6 +76,8 @@ type loop struct {
 	shared   sharedStats
 }
 
+var _ gnet.EventHandler = (*loop)(nil)
+
 // batchMemo remembers how many messages lie between a cursor and a head.
 type batchMemo struct {
 	lane   *lane
@@ -319,7 +321,7 @@ func (l *loop) guarded(c *Conn, where string, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			l.panicked(l.where, p)
-			c.decoder = protocol.Decoder{} // whatever it held may be the cause
+			l.forfeit(c)
 			if c.state == stateHead {
 				c.sayError(errPanic, ReasonPanic)
 			} else {
@@ -329,6 +331,16 @@ func (l *loop) guarded(c *Conn, where string, f func()) {
 		l.where = outer
 	}()
 	f()
+}
+
+// forfeit takes the decoder from a connection, since whatever it held may be the
+// cause of a panic.
+func (l *loop) forfeit(c *Conn) {
+	defer func() {
+		_ = recover() // it may not even know what it held
+		c.decoder = protocol.Decoder{}
+	}()
+	l.partial -= c.decoder.Pending()
 }
 
 // panicked counts a panic and logs its stack, once per place in the code.

@@ -1,13 +1,9 @@
 package engine
 
-import (
-	"syscall"
+import "syscall"
 
-	"golang.org/x/sys/unix"
-)
-
-// runPasses serves the lanes that want a pass, each for a slice in turn, until
-// the slice is used up. Loop-owned.
+// runPasses serves the lanes that want a pass, one after the other, for one
+// slice in all. Loop-owned.
 func (l *loop) runPasses() {
 	deadline := nanotime() + sliceNanos
 	for l.dirty.len() > 0 {
@@ -125,8 +121,7 @@ func (l *loop) countBatch(ln *lane, cursor uint64) {
 // behind it; the rest waits in the log.
 func (ln *lane) stumble(l *loop, slot, n int, errno syscall.Errno) {
 	s, c := &ln.subs[slot], ln.conns[slot]
-	switch errno {
-	case 0:
+	if errno == 0 {
 		end := ln.log.frameEnd(s.cursor, s.cursor+uint64(n))
 		rest := ln.log.since(s.cursor + uint64(n))[:end-s.cursor-uint64(n)]
 		l.stats.deliveries += ln.log.framesBefore(end) - ln.log.framesBefore(s.cursor)
@@ -134,12 +129,6 @@ func (ln *lane) stumble(l *loop, slot, n int, errno syscall.Errno) {
 		if len(rest) > 0 {
 			c.gnetWrite(rest)
 		}
-		c.lag()
-	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
-		c.lag()
-	case unix.ETIMEDOUT:
-		c.fail(ReasonWriteTimeout)
-	default:
-		c.fail(ReasonReset)
 	}
+	c.cannotWrite(errno)
 }

@@ -3,8 +3,8 @@ package engine
 import "golang.org/x/sys/unix"
 
 // A connection is paused, that is, not read from, in two cases: it used up its
-// frames for this turn and others wait, or it published to a topic whose pass
-// is behind. What was read already is held (at most one read of 16 KiB beyond
+// frames for this turn and others wait, or it published to a
+// congested topic. What was read already is held (at most one read of 16 KiB beyond
 // what paused it); everything else stays in the kernel, whose window makes the
 // sender wait. So a flood is slowed to the pace at which the room can be
 // served, and nothing is lost or grows.

@@ -1,39 +1,8 @@
 package engine
 
 import (
-	"github.com/panjf2000/gnet/v2"
-
 	"throng/protocol"
 )
-
-var _ gnet.EventHandler = (*loop)(nil)
-
-// Handler is told what happens. Its methods run on the loop of the connection,
-// which serves many others: they must not block. A panic in one costs the
-// connection it was called for, nobody else.
-type Handler interface {
-	// OnOpen is called when the upgrade is complete.
-	OnOpen(c *Conn)
-	// OnMessage is called with each complete message. data is valid until the
-	// return.
-	OnMessage(c *Conn, op protocol.Opcode, data []byte)
-	// OnClose is called once for each connection that was open, after its end.
-	OnClose(c *Conn, why Reason)
-}
-
-// Upgrader is a Handler that wants a say in upgrades. It runs after the request
-// was found valid and its Origin allowed. What it returns as err refuses the
-// upgrade, with status 403 unless it is a *protocol.HandshakeError. A
-// subprotocol that it returns must be among the offered ones.
-type Upgrader interface {
-	OnUpgrade(c *Conn, r *protocol.Request) (subprotocol string, err error)
-}
-
-// Requester is a Handler that answers plain HTTP requests on the public port.
-// Without it they get 426. The request is valid until the return.
-type Requester interface {
-	OnRequest(r *protocol.Request) protocol.Response
-}
 
 // receive takes input in whatever state the connection is.
 func (c *Conn) receive(data []byte) {
@@ -95,7 +64,7 @@ func (c *Conn) weighPartial(before int) {
 	after := c.decoder.Pending()
 	c.loop.partial += after - before
 	if after > max(before, partialSmall) && c.loop.engine.overMemory() > 0 {
-		c.end(ReasonMemory, ReasonMemory.Code(), reasonTable[ReasonMemory].text)
+		c.endFor(ReasonMemory)
 	}
 }
 
@@ -107,7 +76,7 @@ func (c *Conn) take(ev protocol.Event) {
 		l.wheel.Touch(c.timer, l.now)
 		l.stats.messages++
 		if r := l.engine.cfg.MessageRate; r > 0 && !c.need().messages.take(l.now, r, l.engine.cfg.MessageBurst) {
-			c.end(ReasonRate, ReasonRate.Code(), reasonTable[ReasonRate].text)
+			c.endFor(ReasonRate)
 			return
 		}
 		l.where = "handler"
@@ -120,7 +89,7 @@ func (c *Conn) take(ev protocol.Event) {
 		c.alive()
 		l.stats.pongs++
 		if r := l.engine.cfg.MessageRate; r > 0 && !c.need().messages.take(l.now, r, l.engine.cfg.MessageBurst) {
-			c.end(ReasonFrameRate, ReasonFrameRate.Code(), reasonTable[ReasonFrameRate].text)
+			c.endFor(ReasonFrameRate)
 		}
 	case protocol.OpClose:
 		c.peerClosed(ev.Code)
@@ -141,7 +110,7 @@ func (c *Conn) answerPing(payload []byte) {
 	l.stats.pings++
 	cfg := &l.engine.cfg
 	if cfg.PingRate > 0 && !c.need().pings.take(l.now, cfg.PingRate, cfg.PingBurst) {
-		c.end(ReasonPingRate, ReasonPingRate.Code(), reasonTable[ReasonPingRate].text)
+		c.endFor(ReasonPingRate)
 		return
 	}
 	if c.lagging != nil {

@@ -27,7 +27,7 @@ const (
 	ReasonPeerClose // the peer sent a Close frame
 	ReasonEOF       // the peer closed TCP without a Close frame
 	ReasonReset     // the peer, or the network, reset the connection
-	ReasonNoReply   // our Close frame was not answered in time
+	ReasonNoReply   // a Close frame of the application's was not answered in time
 
 	// Offences against the protocol.
 	ReasonProtocol      // RFC 6455 broken: masking, RSV, opcodes, fragmentation, lengths
@@ -98,8 +98,8 @@ var reasonTable = [reasonCount]struct {
 // String returns the reason's label, as metrics and logs carry it.
 func (r Reason) String() string { return reasonTable[r].label }
 
-// Code returns the code of the Close frame that tells the peer of this end, or
-// 0 where none is sent.
+// Code returns the code that the server chooses for this end, or 0 where it
+// chooses none: Conn.Close brings its own, and a peer's is sent back.
 func (r Reason) Code() uint16 { return reasonTable[r].code }
 
 // Reasons yields every reason there is, for tests and documentation.

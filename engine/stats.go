@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"sync"
-	"unsafe"
-)
+import "sync"
 
 // stats are a loop's counters: plain numbers, loop-owned, copied out once a tick
 // for whoever asks.
@@ -301,11 +298,3 @@ var reasonHelp = map[string]string{
 	"throng_offences_total": "Connections ended for breaking a rule, by reason.",
 	"throng_closed_total":   "Connections ended otherwise, by reason.",
 }
-
-// connBytes is what a connection takes besides gnet's own part.
-const connBytes = int(unsafe.Sizeof(Conn{}))
-
-// A connection must stay small: this does not compile when it outgrows its bound.
-const connBytesMax = 160
-
-const _ = uint(connBytesMax - connBytes)

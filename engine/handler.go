@@ -1,0 +1,31 @@
+package engine
+
+import "throng/protocol"
+
+// Handler is told what happens. Its methods run on the loop of the connection,
+// which serves many others: they must not block. A panic in one costs the
+// connection it was called for, nobody else.
+type Handler interface {
+	// OnOpen is called when an upgrade is accepted. The 101 goes out behind it, or
+	// before the first thing that it sends.
+	OnOpen(c *Conn)
+	// OnMessage is called with each complete message. data is valid until the
+	// return.
+	OnMessage(c *Conn, op protocol.Opcode, data []byte)
+	// OnClose is called once for each connection that was open, after its end.
+	OnClose(c *Conn, why Reason)
+}
+
+// Upgrader is a Handler that wants a say in upgrades. It runs after the request
+// was found valid and its Origin allowed. What it returns as err refuses the
+// upgrade, with status 403 unless it is a *protocol.HandshakeError. A
+// subprotocol that it returns must be among the offered ones.
+type Upgrader interface {
+	OnUpgrade(c *Conn, r *protocol.Request) (subprotocol string, err error)
+}
+
+// Requester is a Handler that answers plain HTTP requests on the public port.
+// Without it they get 426. The request is valid until the return.
+type Requester interface {
+	OnRequest(r *protocol.Request) protocol.Response
+}
