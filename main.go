@@ -54,7 +54,7 @@ func serve(call *invocation) error {
 	if err != nil {
 		return err
 	}
-	defer node.Close()
+	defer closeNode(node)
 	server.Ready = node.Ready
 
 	private, err := listenPrivate(cfg, node, log)
@@ -84,6 +84,8 @@ func drain(cfg *Config, node *engine.Engine, log *slog.Logger, stop <-chan os.Si
 		select {
 		case <-stop:
 			cancel(errForced)
+		case err := <-node.Failed():
+			cancel(err)
 		case <-ctx.Done():
 		}
 	}()
@@ -99,6 +101,19 @@ func drain(cfg *Config, node *engine.Engine, log *slog.Logger, stop <-chan os.Si
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// closeTime is how long the end of the process waits for the node: a loop that is
+// blocked for ever, or a refusal being read, holds nobody up.
+const closeTime = 500 * time.Millisecond
+
+func closeNode(node *engine.Engine) {
+	closed := make(chan struct{})
+	go func() { node.Close(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(closeTime):
+	}
 }
 
 // listenPrivate starts the private HTTP server, unless it is turned off.

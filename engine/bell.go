@@ -55,5 +55,9 @@ func (b *bell) ring() {
 // on rings again.
 func (b *bell) answer() { b.rung.Store(false) }
 
-// close lets go of the writing end. The loop must be gone.
-func (b *bell) close() { _ = unix.Close(int(b.fd)) }
+// close lets go of the writing end, and leaves the bell as one that was rung, so
+// that nobody rings it again. The loop must be gone.
+func (b *bell) close() {
+	b.rung.Store(true)
+	_ = unix.Close(int(b.fd))
+}

@@ -64,6 +64,22 @@ func (c *Conn) flushSeats() {
 	})
 }
 
+// lastWords lets through what a peer that has closed TCP said before and was held
+// back, and writes what it may still listen for.
+func (c *Conn) lastWords() {
+	c.speakOut()
+	c.flushSeats()
+}
+
+// speakOut lets input through that was held back, whatever it was held for.
+func (c *Conn) speakOut() {
+	if c.extra != nil && c.extra.held != nil && c.state == stateOpen {
+		c.loop.drain.flushing = true
+		defer func() { c.loop.drain.flushing = false }()
+		c.resume()
+	}
+}
+
 // fail ends a connection at the end of the turn: politely if the reason has a
 // code and the peer can still be told, else at once.
 func (c *Conn) fail(why Reason) {
@@ -157,8 +173,6 @@ func (c *Conn) receiveLast(data []byte) {
 		c.giveUp()
 		return
 	}
-	lent := c.decoder.Pending()
-	defer func() { c.loop.partial += c.decoder.Pending() - lent }()
 	for c.flags&(flagPeerDone|flagRefused) == 0 {
 		ev, rest, ok, err := c.decoder.Next(&c.loop.engine.cfg.Decoder, data)
 		if err != nil || ev.Op == protocol.OpClose {

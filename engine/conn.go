@@ -95,9 +95,6 @@ type seat struct {
 }
 
 func (s *seat) setTrouble(on bool) {
-	if s.lane == nil {
-		return
-	}
 	at := &s.lane.subs[s.slot]
 	if at.trouble != on {
 		at.trouble = on

@@ -135,7 +135,6 @@ func (l *loop) tick(asked int64) {
 		l.tickDue.CompareAndSwap(0, asked) // more timers are due: go on after the sockets
 		l.bell.ring()
 	}
-	l.drainSome()
 	l.lookAtLaggards()
 	l.publishStats()
 }

@@ -58,18 +58,27 @@ func (e *Engine) left() (n int) {
 	return n
 }
 
+// drainAnswerTime is how long a loop may take to list whom it will send away. One
+// that is blocked for longer is left to the watchdog.
+const drainAnswerTime = 2 * time.Second
+
 // startDrain has every loop list whom it will send away, and gives each of them
 // a place in the window of its own.
 func (e *Engine) startDrain(ctx context.Context, window time.Duration) error {
-	counts := make([]int, len(e.loops))
-	listed := make(chan struct{}, len(e.loops))
+	type list struct{ loop, n int }
+	lists := make(chan list, len(e.loops))
 	for i, l := range e.loops {
-		l.box.putTask(func(l *loop) { counts[i] = l.listForDrain(); listed <- struct{}{} })
+		l.box.putTask(func(l *loop) { lists <- list{i, l.listForDrain()} })
 		l.bell.ring()
 	}
+	counts, late := make([]int, len(e.loops)), time.After(drainAnswerTime)
+answers:
 	for range e.loops {
 		select {
-		case <-listed:
+		case a := <-lists:
+			counts[a.loop] = a.n
+		case <-late:
+			break answers
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -116,11 +125,19 @@ func (l *loop) listForDrain() int {
 	return len(l.drain.conns)
 }
 
-// drainSome sends away those whose time has come. Loop-owned, once a tick.
+// drainSome sends away those whose time has come, for at most a slice. Loop-owned,
+// once a turn.
 func (l *loop) drainSome() {
 	d := &l.drain
-	elapsed := time.Duration(nanotime() - d.from)
-	for d.next < len(d.places) && d.places[d.next] <= elapsed {
+	if d.next >= len(d.places) || d.next >= len(d.conns) {
+		return
+	}
+	now := nanotime()
+	for deadline := now + sliceNanos; d.next < min(len(d.places), len(d.conns)) && int64(d.places[d.next]) <= now-d.from; {
+		if nanotime() > deadline {
+			l.bell.ring()
+			return
+		}
 		c, place := d.conns[d.next], d.places[d.next]
 		d.conns[d.next] = nil
 		d.next++
@@ -132,11 +149,7 @@ func (l *loop) drainSome() {
 // through first, and what others have said by now is delivered: a message that
 // was read whole reaches everybody who is sent away later.
 func (l *loop) sendAway(c *Conn, place time.Duration) {
-	if c.extra != nil && c.extra.held != nil && c.state == stateOpen {
-		l.drain.flushing = true
-		c.resume()
-		l.drain.flushing = false
-	}
+	c.speakOut()
 	l.readMail()
 	c.end(ReasonShutdown, ReasonShutdown.Code(), fmt.Sprintf("restart; reconnect in %d ms", place.Milliseconds()))
 }

@@ -87,7 +87,8 @@ func (e *Engine) Start() {
 }
 
 // Close ends everything at once: the listeners, then the loops with every
-// connection. Use Drain before it to send people away politely.
+// connection. Use Drain before it to send people away politely. It waits for the
+// loops, so it must not be called from a Handler's callback.
 func (e *Engine) Close() {
 	e.closed.Do(func() {
 		e.gate.stop()
@@ -95,6 +96,9 @@ func (e *Engine) Close() {
 		e.ticking.Wait()
 		for _, l := range e.loops {
 			l.stop()
+		}
+		for _, l := range e.loops {
+			l.release()
 		}
 	})
 }
@@ -170,7 +174,9 @@ func (e *Engine) relaxed() {
 
 // urge asks the ticker for shorter ticks, because there are laggards to retry.
 func (e *Engine) urge(l *loop) {
-	l.lags.Store(true)
+	if l.lags.Swap(true) {
+		return
+	}
 	select {
 	case e.urgent <- struct{}{}:
 	default:

@@ -55,6 +55,7 @@ func newFakeLoop(t testing.TB, cfg Config, h Handler) *fakeLoop {
 		_ = l.bell.far.Close()
 		_ = unix.Close(l.epfd)
 		l.stop()
+		l.release()
 	})
 	return f
 }
@@ -90,22 +91,33 @@ type fakeConn struct {
 	fail    bool   // the next Write resets the connection
 }
 
-// dial opens a connection and upgrades it; sendBuffer is SO_SNDBUF, 0 for the
-// system's.
-func (f *fakeLoop) dial(path string, sendBuffer int) *fakeConn {
+// dialRaw opens a connection without a word.
+func (f *fakeLoop) dialRaw() *fakeConn {
 	f.t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if sendBuffer > 0 {
-		_ = unix.SetsockoptInt(ends[0], unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
-	}
 	fc := &fakeConn{f: f, fd: ends[0], far: ends[1]}
 	fc.c = &Conn{loop: f.loop, fd: -1, remote: remoteOf(netip.MustParseAddrPort("192.0.2.1:7"))}
 	f.conns = append(f.conns, fc)
 	f.OnOpen(fc)
-	fc.send([]byte("GET " + path + " HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))
+	return fc
+}
+
+func upgradeRequest(path string) string {
+	return "GET " + path + " HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+}
+
+// dial opens a connection and upgrades it; sendBuffer is SO_SNDBUF, 0 for the
+// system's.
+func (f *fakeLoop) dial(path string, sendBuffer int) *fakeConn {
+	f.t.Helper()
+	fc := f.dialRaw()
+	if sendBuffer > 0 {
+		_ = unix.SetsockoptInt(fc.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	}
+	fc.send([]byte(upgradeRequest(path)))
 	head := fc.read(1 << 16)
 	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
 		f.t.Fatalf("upgrade of %s: %q", path, head)

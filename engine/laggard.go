@@ -20,6 +20,10 @@ type laggards struct {
 	before []*lane // and at the one before
 }
 
+// readyAtOnce is how many laggards are served between two looks at the clock:
+// each may take 128 KiB at once.
+const readyAtOnce = 8
+
 // lagRecord is what a connection has while it lags.
 type lagRecord struct {
 	index   int   // in laggards.conns
@@ -30,7 +34,7 @@ type lagRecord struct {
 
 func newLaggards() (laggards, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	return laggards{epfd: epfd, events: make([]unix.EpollEvent, 128)}, os.NewSyscallError("epoll_create1", err)
+	return laggards{epfd: epfd, events: make([]unix.EpollEvent, readyAtOnce)}, os.NewSyscallError("epoll_create1", err)
 }
 
 // lag says that the connection could not take all: passes leave it alone until
@@ -83,6 +87,7 @@ func (c *Conn) recovered() {
 	c.lagging = nil
 	c.eachSeat(func(s *seat) {
 		s.setTrouble(false)
+		s.lane.settle(c.loop)
 		s.lane.weigh(c.loop)
 	})
 }
@@ -119,6 +124,7 @@ func (c *Conn) catchUp() {
 		if err := c.gc.Flush(); err != nil || c.state == stateGone {
 			return
 		}
+		c.stayPaused()
 		if c.gc.OutboundBuffered() > 0 {
 			c.watch()
 			return
@@ -141,9 +147,6 @@ func (c *Conn) catchUp() {
 // whether it took all.
 func (l *loop) catchUpSeat(c *Conn, s *seat) bool {
 	ln := s.lane
-	if ln == nil {
-		return true
-	}
 	at := &ln.subs[s.slot]
 	if at.cursor == ln.log.head() {
 		return true

@@ -47,7 +47,8 @@ type loop struct {
 	lag     laggards
 	ready   []*Conn // paused for the others' sake, to go on at the next turn
 	waiting []*Conn // paused until a topic is no longer congested
-	look    int     // how many of waiting are still to be looked at
+	looked  int     // how many of waiting were, and must go on waiting
+	look    int     // how many behind them are still to be looked at
 	eased   uint64  // the engine's count of relaxations at the last look
 	drain   drainList
 
@@ -133,12 +134,17 @@ func (l *loop) run() (err error) {
 	return l.checkInside()
 }
 
-// stop ends the loop. All acceptors must have returned: enrolling into a
-// stopped client hangs.
+// stop ends the loop's goroutine. All acceptors must have returned: enrolling
+// into a stopped client hangs.
 func (l *loop) stop() {
 	if l.client != nil {
 		_ = l.client.Stop()
 	}
+}
+
+// release gives the loop's descriptors back. Every loop must have stopped, since
+// each rings the others' bells.
+func (l *loop) release() {
 	l.bell.close()
 	_ = unix.Close(l.lag.epfd)
 }
@@ -247,7 +253,7 @@ func (l *loop) OnClose(gc gnet.Conn, err error) gnet.Action {
 	defer l.exit()
 	if c.reason == ReasonNone {
 		if c.reason = c.reasonOfClose(err); c.reason == ReasonEOF {
-			l.guarded(c, "last pass", c.flushSeats) // who has no more to say may still listen
+			l.guarded(c, "last words", c.lastWords)
 		}
 	}
 	c.eachSeat(func(s *seat) { s.lane.subs[s.slot].fd = -1 })
@@ -269,6 +275,7 @@ func (l *loop) turn() {
 	if asked := l.tickDue.Swap(0); asked != 0 {
 		l.tick(asked)
 	}
+	l.drainSome()
 	l.resumeReady()
 	l.resumeWaiting()
 	l.retryLaggards()

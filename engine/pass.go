@@ -26,6 +26,7 @@ func (l *loop) guardedSlice(ln *lane, deadline int64) (clean bool) {
 		if p := recover(); p != nil {
 			l.panicked("pass", p)
 			if slot := ln.next - 1; slot >= 0 && slot < len(ln.conns) {
+				ln.subs[slot].cursor = ln.log.head() // so that its end does not stumble over it again
 				ln.conns[slot].fail(ReasonPanic)
 			}
 		}

@@ -49,7 +49,7 @@ func (c *Conn) park() {
 		l.waiting = append(l.waiting, c)
 		l.paused.Store(true)
 		if c.extra.waiting.congested.Load() == 0 { // it eased in between, and may have told nobody
-			l.look = len(l.waiting)
+			l.looked, l.look = 0, len(l.waiting)
 			l.bell.ring()
 		}
 		return
@@ -58,8 +58,8 @@ func (c *Conn) park() {
 	l.bell.ring()
 }
 
-// pause stops reading from the socket. gnet switches it on again when it has
-// flushed output of its own, so this is said with every read while paused.
+// pause stops reading from the socket. gnet switches it on again whenever it
+// holds or has flushed output, so this is said again after each.
 func (c *Conn) pause() {
 	c.flags |= flagPaused
 	c.listenFor(0)
@@ -74,13 +74,14 @@ func (c *Conn) proceed() {
 	}
 }
 
-// listenFor tells gnet's epoll what to wait for, besides the output that gnet
-// holds.
+// listenFor tells gnet's epoll what to wait for, and for room for what gnet holds.
+// With nothing to wait for that is left to the laggards' epoll, because gnet
+// would switch reading on again.
 func (c *Conn) listenFor(events uint32) {
 	if c.fd < 0 {
 		return
 	}
-	if c.gc.OutboundBuffered() > 0 {
+	if events != 0 && c.gc.OutboundBuffered() > 0 {
 		events |= unix.EPOLLOUT
 	}
 	rawEpollCtl(c.loop.epfd, unix.EPOLL_CTL_MOD, c.fd, events, 0)
@@ -105,26 +106,31 @@ func (l *loop) resumeReady() {
 }
 
 // resumeWaiting goes on with publishers whose topic has room again. They are
-// looked at only after some topic eased, in the order in which they came.
+// looked at only after some topic eased, in the order in which they came; whoever
+// must go on waiting keeps its place before those who have just spoken.
 func (l *loop) resumeWaiting() {
 	if eased := l.engine.eased.Load(); eased != l.eased {
-		l.eased, l.look = eased, len(l.waiting)
+		l.eased, l.looked, l.look = eased, 0, len(l.waiting)
 	}
 	if l.look == 0 {
 		return
 	}
 	deadline := nanotime() + sliceNanos
-	i := 0
-	for ; i < l.look && nanotime() < deadline; i++ {
-		c := l.waiting[i]
+	next := l.looked
+	for ; l.look > 0 && nanotime() < deadline; l.look-- {
+		c := l.waiting[next]
+		next++
 		if c.state == stateOpen && c.mustWait() && c.extra.waiting.congested.Load() > 0 {
-			l.waiting = append(l.waiting, c)
+			l.waiting[l.looked] = c
+			l.looked++
 			continue
 		}
-		c.resume()
+		c.resume() // which may put it at the end
 	}
-	l.waiting = dropFirst(l.waiting, i)
-	if l.look -= i; l.look > 0 {
+	left := l.looked + copy(l.waiting[l.looked:], l.waiting[next:])
+	clear(l.waiting[left:])
+	l.waiting = l.waiting[:left]
+	if l.look > 0 {
 		l.bell.ring()
 	}
 	l.paused.Store(len(l.waiting) > 0)
@@ -142,7 +148,10 @@ func (c *Conn) resume() {
 	if c.extra != nil && c.extra.held != nil {
 		held := c.extra.held
 		c.extra.held = nil
-		c.loop.guarded(c, "decoder", func() { c.feed(held) })
+		c.loop.guarded(c, "decoder", func() {
+			defer c.weighPartial(c.decoder.Pending())
+			c.feed(held)
+		})
 		c.loop.pool.put(held)
 	}
 	if c.flags&flagParked == 0 && c.state == stateOpen && !c.failed() {

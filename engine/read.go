@@ -6,6 +6,7 @@ import (
 
 // receive takes input in whatever state the connection is.
 func (c *Conn) receive(data []byte) {
+	defer c.weighPartial(c.decoder.Pending())
 	switch c.state {
 	case stateHead:
 		c.receiveHead(data)
@@ -24,9 +25,8 @@ func (c *Conn) receive(data []byte) {
 // feed decodes input and hands over what is complete in it. Input that must
 // wait, for the others' sake or a topic's, is held and the socket left unread.
 func (c *Conn) feed(data []byte) {
-	l, frames, lent := c.loop, 0, c.decoder.Pending()
+	l, frames := c.loop, 0
 	budget := l.engine.cfg.FramesPerTurn
-	defer func() { c.weighPartial(lent) }()
 	for c.state == stateOpen && !c.failed() {
 		ev, rest, ok, err := c.decoder.Next(&l.engine.cfg.Decoder, data)
 		if err != nil {

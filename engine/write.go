@@ -9,6 +9,7 @@ import (
 // write sends bytes that belong to no topic, behind whatever gnet holds.
 func (c *Conn) write(b []byte) {
 	l := c.loop
+	c.greet()
 	if c.failed() || c.state == stateGone {
 		return
 	}
@@ -33,6 +34,14 @@ func (c *Conn) write(b []byte) {
 // can close the connection, calling OnClose.
 func (c *Conn) gnetWrite(b []byte) {
 	_, _ = c.gc.Write(b)
+	c.stayPaused()
+}
+
+// stayPaused takes back the read interest that gnet may just have renewed.
+func (c *Conn) stayPaused() {
+	if c.flags&flagPaused != 0 && c.state != stateGone {
+		c.listenFor(0)
+	}
 }
 
 // mayTakeMore reports whether a socket that refused bytes may take them later:

@@ -13,12 +13,8 @@ const (
 	LabelHeadTooLarge = "head_too_large"
 
 	LabelOrigin   = "origin"
-	LabelTimeout  = "timeout"
-	LabelAuth     = "auth"
 	LabelName     = "name"
-	LabelRate     = "rate"
 	LabelCeiling  = "ceiling"
-	LabelPressure = "pressure"
 	LabelDraining = "draining"
 )
 
@@ -36,9 +32,6 @@ var (
 	// ErrOrigin is for the request that Origins does not allow.
 	ErrOrigin = &HandshakeError{Status: 403, Label: LabelOrigin, Field: "Origin",
 		Text: "pages of this origin may not connect; the server's list of origins does not name it"}
-	// ErrTimeout is for the head that did not arrive in time.
-	ErrTimeout = &HandshakeError{Status: 408, Label: LabelTimeout,
-		Text: "the request did not arrive in time; connect again and send it at once"}
 )
 
 // Unavailable is the refusal of a server that cannot take a client now but will later: 503, with

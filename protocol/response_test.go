@@ -76,7 +76,6 @@ func TestRefusals(t *testing.T) {
 		{errKey, 400, "Retry-After", ""},
 		{ErrOrigin, 403, "Upgrade", ""},
 		{errUpgradeMethod, 405, "Allow", "GET"},
-		{ErrTimeout, 408, "Connection", "close"},
 		{errVersionUnknown, 426, "Sec-Websocket-Version", "13"},
 		{errVersionUnknown, 426, "Upgrade", "websocket"},
 		{errVersionUnknown, 426, "Connection", "close, Upgrade"},
