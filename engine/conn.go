@@ -28,6 +28,7 @@ type Conn struct {
 	lagging *lagRecord // while it cannot take all it is sent
 	extra   *extra     // while it needs more than the rest
 
+	accepted int64 // nanoseconds of the gate's clock, 0 if it came another way
 	timer    timeouts.ID
 	fd       int32 // -1 once gone
 	remote   remote

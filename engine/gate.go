@@ -214,7 +214,7 @@ func (g *gate) acceptFailed(err error) {
 // enrol hands a connection to a loop. From OnOpen on it is the loop's; if epoll
 // refused it there was no OnOpen and there will be no OnClose.
 func (g *gate) enrol(nc net.Conn, l *loop) {
-	c := &Conn{loop: l, fd: -1}
+	c := &Conn{loop: l, fd: -1, accepted: nanotime()}
 	defer func() {
 		if p := recover(); p != nil { // the peer reset before it could be asked for its address
 			_ = nc.Close()

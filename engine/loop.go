@@ -221,7 +221,11 @@ func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
 	c.gc, c.fd, c.enrolled = gc, int32(gc.Fd()), true
 	l.unused.forget(gc)
 	l.stats.accepted++
-	l.arm(c, classHead, l.engine.cfg.HandshakeTimeout)
+	wait := l.engine.cfg.HandshakeTimeout
+	if wait > 0 && c.accepted > 0 { // it counts from accept, not from the loop's next turn
+		wait = max(tickNanos, wait-time.Duration(nanotime()-c.accepted))
+	}
+	l.arm(c, classHead, wait)
 	return nil, gnet.None
 }
 
