@@ -120,7 +120,9 @@ func TestFaultsAreNamed(t *testing.T) {
 				return nil
 			}
 			return [][]byte{b}
-		}, func(f Faults) bool { return len(f.Disconnected) == 1 && f.Duplicated+f.Reordered+f.Corrupt+f.Stray == 0 }},
+		}, func(f Faults) bool {
+			return len(f.Disconnected) == 1 && f.Duplicated+f.Reordered+f.Corrupt+f.Stray == 0
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
