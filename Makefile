@@ -65,7 +65,7 @@ numbers: build
 	./throng bench numbers
 
 soak:
-	THRONG_SOAK=$(SOAKTIME) $(GO) test -run '^TestSoak' -count=1 -v -timeout 30m ./...
+	THRONG_SOAK=$(SOAKTIME) $(GO) test -run '^TestSoak' -count=1 -v -timeout 30m .
 
 long:
 	THRONG_LONG=1 $(GO) test -race -shuffle=on -count=1 -timeout 60m ./...
