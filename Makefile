@@ -15,7 +15,9 @@ BENCH    ?= .
 FUZZERS := \
 	FuzzBytes \
 	FuzzFile \
+	bench/FuzzFragments \
 	bench/FuzzFrame \
+	bench/report/FuzzRead \
 	chat/FuzzRoomOf \
 	protocol/FuzzDecodePath \
 	protocol/FuzzDecoder \
@@ -25,6 +27,7 @@ FUZZERS := \
 	protocol/FuzzNegotiateDeflate \
 	protocol/FuzzOrigins \
 	protocol/FuzzParse \
+	protocol/FuzzParseProxy \
 	protocol/FuzzScanHead \
 	protocol/FuzzUTF8Stream \
 	timeouts/FuzzWheel

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"slices"
 	"sync"
 
@@ -30,12 +31,16 @@ type Source interface {
 	Metrics(v Visitor)
 }
 
+// collecting matches what the Go runtime says, beside the collector's usual metrics, of what collecting garbage costs: its
+// share of the CPU time, which the runtime counts anew at the end of each collection, and how long the world stood still.
+var collecting = regexp.MustCompile(`^(/cpu/classes/gc/total:cpu-seconds|/sched/pauses/total/gc:seconds)$`)
+
 // metricsHandler serves the source, the Go runtime and the process. A metric that cannot be told is
 // left out, logged and counted (promhttp_metric_handler_errors_total); the others are told.
 func metricsHandler(source Source, logger *slog.Logger) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		collectors.NewGoCollector(),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{Matcher: collecting})),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	if source != nil {

@@ -34,6 +34,8 @@ func TestMetricsAreToldAndClean(t *testing.T) {
 		`throng_loop_lag_seconds_sum{loop="0"} 0.5`,
 		`throng_loop_lag_seconds_count{loop="0"} 9`,
 		"# TYPE go_goroutines gauge",
+		"# TYPE go_cpu_classes_gc_total_cpu_seconds_total counter",
+		"# TYPE go_sched_pauses_total_gc_seconds histogram",
 		"# TYPE process_open_fds gauge",
 	} {
 		if !strings.Contains(body, line+"\n") {

@@ -2,8 +2,8 @@ package bench
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
-	"time"
+
+	"throng/bench/report"
 )
 
 // What a message of the loader carries, and what is made of it on arrival. Every byte is accounted for:
@@ -12,15 +12,12 @@ import (
 //	sender  seq     planned instant room    lag     sum     filler ...
 //
 // sender is the place of the sender among those of its room, seq counts its messages from 0, the planned
-// instant is nanoseconds since the loader began, lag is by how many microseconds the message left late. sum
+// instant is on the clock of all workers, lag is by how many microseconds the message left late. sum
 // covers the rest and is salted for the run, so that a stranger's message is not taken for one of ours.
-
-// PayloadBytesMin is the shortest payload that carries what is checked.
-const PayloadBytesMin = 28
 
 type stamp struct {
 	sender, seq uint32
-	plan        time.Duration
+	plan        instant
 	room        uint32
 	lag         uint32
 }
@@ -40,21 +37,6 @@ func (k *checker) appendPayload(b []byte, s stamp) []byte {
 	return append(b, k.filler...)
 }
 
-// Faults is what a server did to messages and connections that it should not have done.
-type Faults struct {
-	Lost         uint64         `json:"lost"`
-	Duplicated   uint64         `json:"duplicated"`
-	Reordered    uint64         `json:"reordered"`
-	Corrupt      uint64         `json:"corrupt"` // changed, cut, or not from this run
-	Stray        uint64         `json:"stray"`   // delivered to another room
-	Disconnected map[string]int `json:"disconnected,omitempty"`
-}
-
-// Any tells whether there was a fault at all.
-func (f Faults) Any() bool {
-	return f.Lost+f.Duplicated+f.Reordered+f.Corrupt+f.Stray > 0 || len(f.Disconnected) > 0
-}
-
 // checker follows, for each receiver and each sender of its room, which sequence comes next. In the healthy case
 // a message costs one comparison; what is missing is kept by name until it comes late, or stays lost.
 type checker struct {
@@ -62,7 +44,8 @@ type checker struct {
 	filler    string
 	size      int
 	delivered uint64 // messages that arrived for the first time
-	faults    Faults
+	faults    report.Faults
+	foreign   uint64 // messages that carry nothing of ours, where that may be
 	missing   map[missing]struct{}
 	forgotten uint64 // missing beyond missingMax: lost even if they come late
 }
@@ -71,51 +54,67 @@ type missing struct{ conn, sender, seq uint32 }
 
 const missingMax = 1 << 20
 
-func newChecker(size int) checker {
+func newChecker(size int, salt uint64) checker {
 	filler := make([]byte, size-PayloadBytesMin)
 	for i := range filler {
 		filler[i] = byte('a' + i%26)
 	}
 	return checker{
-		salt: rand.Uint64(), filler: string(filler), size: size,
+		salt: salt, filler: string(filler), size: size,
 		missing: make(map[missing]struct{}),
-		faults:  Faults{Disconnected: make(map[string]int)},
+		faults:  report.Faults{Disconnected: make(map[string]int)},
 	}
+}
+
+// verdict is what is known of a message that arrived: whose new one it is, when it was planned, how late it left.
+type verdict struct {
+	sender int32
+	plan   instant
+	lag    uint32
 }
 
 // stranger is what message says of a payload that is not a new message of a sender in this room.
 const stranger = -1
 
-// message judges one payload at receiver c: whose new message it is, when it was planned, how late it left.
-func (k *checker) message(c *conn, p []byte) (sender int32, plan time.Duration, lag uint32) {
+// unseen stands for the next sequence of a sender of whom one who came back has heard nothing yet.
+const unseen = 1<<32 - 1
+
+// message judges one payload at receiver c.
+func (k *checker) message(c *conn, p []byte) verdict {
 	if len(p) != k.size {
 		k.faults.Corrupt++
-		return stranger, 0, 0
+		return verdict{sender: stranger}
 	}
 	v0 := binary.LittleEndian.Uint64(p)
 	v1 := binary.LittleEndian.Uint64(p[8:])
 	v2 := binary.LittleEndian.Uint64(p[16:])
 	if binary.LittleEndian.Uint32(p[24:]) != k.sum(v0, v1, v2) || string(p[PayloadBytesMin:]) != k.filler {
 		k.faults.Corrupt++
-		return stranger, 0, 0
+		return verdict{sender: stranger}
 	}
 	who, seq := uint32(v0), uint32(v0>>32)
 	if uint32(v2) != c.room || uint64(who) >= uint64(len(c.next)) {
 		k.faults.Stray++
-		return stranger, 0, 0
+		return verdict{sender: stranger}
 	}
 	if c.next[who] == seq {
 		c.next[who] = seq + 1
 		k.delivered++
 	} else if !k.outOfTurn(c, who, seq) {
-		return stranger, 0, 0
+		return verdict{sender: stranger}
 	}
-	return int32(who), time.Duration(v1), uint32(v2 >> 32)
+	return verdict{int32(who), instant(v1), uint32(v2 >> 32)}
 }
 
 // outOfTurn takes a message that is not the next of its sender: ahead of a gap, late, or there before.
 func (k *checker) outOfTurn(c *conn, sender, seq uint32) (fresh bool) {
-	if want := c.next[sender]; seq > want {
+	want := c.next[sender]
+	if want == unseen {
+		c.next[sender] = seq + 1
+		k.delivered++
+		return true
+	}
+	if seq > want {
 		for gap := want; gap < seq; gap++ {
 			if len(k.missing) == missingMax {
 				k.forgotten += uint64(seq - gap)
@@ -138,21 +137,38 @@ func (k *checker) outOfTurn(c *conn, sender, seq uint32) (fresh bool) {
 	return true
 }
 
-// lost counts, at the end, what never came to those who are still connected.
-func (k *checker) lost(conns []conn, sent func(room, sender uint32) uint32) uint64 {
-	n := k.forgotten
+// forget gives up what one who left has missed, and lets it begin anew.
+func (k *checker) forget(c *conn) (lost uint64) {
+	if len(k.missing) > 0 {
+		for m := range k.missing {
+			if m.conn == c.index {
+				delete(k.missing, m)
+				lost++
+			}
+		}
+	}
+	for i := range c.next {
+		c.next[i] = unseen
+	}
+	return lost
+}
+
+// outstanding is what those who are connected have not got of what was sent.
+func (k *checker) outstanding(conns []conn, of func(*conn) bool, sent func(room, sender uint32) uint32) (n uint64) {
 	for m := range k.missing {
-		if conns[m.conn].state == connOpen {
+		if c := &conns[m.conn]; c.state == connOpen && of(c) {
 			n++
 		}
 	}
 	for i := range conns {
 		c := &conns[i]
-		if c.state != connOpen {
+		if c.state != connOpen || !of(c) {
 			continue
 		}
 		for s, next := range c.next {
-			n += uint64(sent(c.room, uint32(s)) - next)
+			if next != unseen {
+				n += uint64(sent(c.room, uint32(s)) - next)
+			}
 		}
 	}
 	return n

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -51,6 +52,15 @@ func (l *launcher) close() { close(l.asks) }
 func (l *launcher) cpu(n int) int { return l.cpus[min(n, len(l.cpus)-1)] }
 
 const anyCPU = -1
+
+// order is what to start, and where.
+type order struct {
+	argv []string
+	dir  string // "": here
+	cpu  int    // the only one it may use, or anyCPU
+	// progress is told each line of its standard error; nil: nobody.
+	progress func(string)
+}
 
 // child is a started process.
 type child struct {
@@ -94,21 +104,28 @@ func (w *lineWriter) last() string {
 
 // start runs argv on one CPU (Go programs with one thread of Go code), or on any.
 func (l *launcher) start(cpu int, argv []string, progress func(string)) (*child, error) {
-	c := &child{cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{}), sending: make(chan struct{})}
+	return l.launch(order{argv: argv, cpu: cpu, progress: progress})
+}
+
+// launch starts a process in a group of its own, which what it starts in turn belongs to as well.
+func (l *launcher) launch(o order) (*child, error) {
+	c := &child{cmd: exec.Command(o.argv[0], o.argv[1:]...), exited: make(chan struct{}), sending: make(chan struct{})}
+	var once sync.Once
 	c.stderr.line = func(line string) {
 		if strings.HasSuffix(line, progressSending[len("%d"):]) {
-			close(c.sending)
+			once.Do(func() { close(c.sending) })
 		}
-		if progress != nil {
-			progress(line)
+		if o.progress != nil {
+			o.progress(line)
 		}
 	}
-	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = o.dir, &c.stdout, &c.stderr
+	c.cmd.WaitDelay = pipesLeft
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	set := l.all
-	if cpu != anyCPU {
+	if o.cpu != anyCPU {
 		set = unix.CPUSet{}
-		set.Set(cpu)
+		set.Set(o.cpu)
 		c.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	}
 	started := make(chan error)
@@ -120,7 +137,7 @@ func (l *launcher) start(cpu int, argv []string, progress func(string)) (*child,
 		started <- err
 	}
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", argv[0], err)
+		return nil, fmt.Errorf("start %s: %w", o.argv[0], err)
 	}
 	go func() {
 		c.err = c.cmd.Wait()
@@ -129,16 +146,46 @@ func (l *launcher) start(cpu int, argv []string, progress func(string)) (*child,
 	return c, nil
 }
 
-// stop asks the process to end, and ends it if it does not.
+// pipesLeft is how long a process that has ended may leave its output open to what it started.
+const pipesLeft = time.Second
+
+// stop asks the process and what it started to end, and ends what does not.
 func (c *child) stop(sig os.Signal) {
 	const patience = 3 * time.Second
-	_ = c.cmd.Process.Signal(sig)
+	group := -c.cmd.Process.Pid
+	defer func() { _ = unix.Kill(group, unix.SIGKILL) }()
+	select {
+	case <-c.exited:
+		return
+	default:
+	}
+	_ = unix.Kill(group, sig.(syscall.Signal))
 	select {
 	case <-c.exited:
 	case <-time.After(patience):
-		_ = c.cmd.Process.Kill()
+		_ = unix.Kill(group, unix.SIGKILL)
 		<-c.exited
 	}
+}
+
+// pids are the process and what it started that still runs.
+func (c *child) pids() []int {
+	own := c.cmd.Process.Pid
+	all := []int{own}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return all
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == own {
+			continue
+		}
+		if group, err := unix.Getpgid(pid); err == nil && group == own {
+			all = append(all, pid)
+		}
+	}
+	return all
 }
 
 // result waits for a loader to end and reads what it reports.

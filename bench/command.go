@@ -7,147 +7,116 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"throng/bench/report"
 )
 
 // Command is the command line of the bench, for a parser that reads struct tags.
 type Command struct {
-	Ideal      IdealCmd      `cmd:"" help:"Serve as the yardstick: a bare epoll broadcast server with no features."`
-	Broadcast  BroadcastCmd  `cmd:"" help:"Closed loop: receivers in one room, messages in flight; deliveries per second, every sequence checked."`
-	Open       OpenCmd       `cmd:"" help:"Open loop: receivers in one room, messages at a fixed rate; latency from the planned instant."`
-	Echo       EchoCmd       `cmd:"" help:"Closed loop: each connection alone in its room with one message in flight; round trips per second."`
+	Broadcast  BroadcastCmd  `cmd:"" help:"One room, some of it talk; deliveries and latency, every message checked."`
+	Rooms      RoomsCmd      `cmd:"" help:"Many rooms of equal load, with a flooded one beside them if wanted; fairness between them."`
+	Idle       IdleCmd       `cmd:"" help:"Hold connections that say nothing; how fast they come and what memory they cost."`
 	Handshakes HandshakesCmd `cmd:"" help:"Connect, upgrade and leave, over and over; accepted handshakes per second."`
-	Idle       IdleCmd       `cmd:"" help:"Hold connections that say nothing; user memory of the server per connection."`
-	Fairness   FairnessCmd   `cmd:"" help:"Two people in a small room while a large one is flooded; the pair's latency."`
+	Storm      StormCmd      `cmd:"" help:"Everybody drops and comes back at once; how long until all are served."`
+	Churn      ChurnCmd      `cmd:"" help:"A broadcast during which receivers come and go."`
+	Slow       SlowCmd       `cmd:"" help:"A broadcast to receivers of whom some read slowly or never; what the others feel."`
+	Soak       SoakCmd       `cmd:"" help:"One of these for hours, with the drift of memory, descriptors and latency."`
+	Million    MillionCmd    `cmd:"" help:"A million connections on servers that are started for it: held, spoken to, and evicted."`
+	Preflight  PreflightCmd  `cmd:"" help:"What on this machine stands in the way of so many connections, and what lifts it."`
 	Numbers    NumbersCmd    `cmd:"" help:"Hold throng against the yardstick, server and client on their own cores, and print the table."`
+	Peers      PeersCmd      `cmd:"" help:"Hold throng, the yardstick and other servers against each other, and print the table."`
+	Compare    CompareCmd    `cmd:"" help:"Hold the runs of two files against each other."`
+	Ideal      IdealCmd      `cmd:"" help:"Serve as the yardstick: a bare epoll broadcast server with no features."`
+	Worker     WorkerCmd     `cmd:"" hidden:"" help:"Hold a part of another process's run: JSON lines on standard input and output."`
 }
 
-// Output is shared by the scenarios.
-type Output struct {
-	JSON bool `help:"Print the result as JSON."`
-	PID  int  `name:"pid" help:"Process of the server, to count its CPU or memory." placeholder:"PID"`
-	Nice int  `help:"Scheduling priority of this process, -20 to 19; below 0 needs the right to it." default:"0"`
-}
-
-// progressSending is the line that says that the load is on; a parent process waits for it.
-const progressSending = "%d connections open, sending"
-
-func plainProgress(format string, a ...any) { fmt.Fprintf(os.Stderr, format+"\n", a...) }
-
-// interrupted ends with the first SIGINT or SIGTERM.
+// interrupted ends with the first SIGINT or SIGTERM; a second one, not at once behind it, ends the process.
 func interrupted() (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, cancel := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	// One stroke of Ctrl-C may come twice: from the terminal, and from a parent that got it too.
+	const together = time.Second
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(together, cancel) })
+	return ctx, func() { stop(); cancel() }
 }
 
-func (o Output) run(scenario string, cfg Load) error {
-	cfg.PID, cfg.Progress = o.PID, plainProgress
-	return o.report(func(ctx context.Context) (*Result, error) {
-		r, err := cfg.Run(ctx)
-		if err == nil {
-			r.Scenario = scenario
-		}
-		return r, err
-	})
-}
-
-// report runs a scenario at the wanted priority until it ends or is interrupted, and prints what it gave.
-func (o Output) report(scenario func(context.Context) (*Result, error)) error {
+// run runs a scenario at the wanted priority until it ends or is interrupted, and prints what it gave.
+func (o *Options) run(command any, scenario func(context.Context) (*report.Result, error)) error {
+	page, err := openPage(o.Report)
+	if err != nil {
+		return err
+	}
+	defer page.abandon()
 	refused := renice(o.Nice)
 	ctx, cancel := interrupted()
 	defer cancel()
+	show := newProgress(os.Stderr)
+	o.Progress, o.settings = show.line, settingsOf(command)
 	r, err := scenario(ctx)
+	show.end()
 	if err != nil {
 		return err
 	}
 	if refused != nil {
 		r.Notes = append(r.Notes, "priority as it was: "+refused.Error())
 	}
-	return r.write(os.Stdout, o.JSON)
+	return errors.Join(write(os.Stdout, r, o.JSON), page.write(r))
 }
 
-// IdealCmd serves as the yardstick.
-type IdealCmd struct {
-	Listen string `help:"Address and port." default:"127.0.0.1:9001" placeholder:"IP:PORT"`
-	Batch  bool   `help:"One write per connection and turn of the loop, instead of one per delivery."`
-}
-
-// Run serves until SIGINT or SIGTERM.
-func (c *IdealCmd) Run() error {
-	if err := needDescriptors(0); err != nil {
-		return err
+func write(w io.Writer, r *report.Result, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(r)
 	}
-	ctx, cancel := interrupted()
-	defer cancel()
-	s, err := Ideal(IdealConfig{Listen: c.Listen, Batch: c.Batch})
+	return r.WriteText(w)
+}
+
+// page is the file of a report. It is made before the run, so that a bad path shows at once, under another name, so
+// that there is a whole report or none.
+type page struct {
+	name string
+	file *os.File
+}
+
+func openPage(name string) (*page, error) {
+	if name == "" {
+		return &page{}, nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("--report %s: %w", name, err)
 	}
-	fmt.Fprintf(os.Stderr, "the yardstick listens on ws://%s/\n", s.Addr())
-	<-ctx.Done()
-	s.Close()
+	return &page{name, f}, nil
+}
+
+func (p *page) write(r *report.Result) error {
+	if p.file == nil {
+		return nil
+	}
+	const readable = 0o644
+	err := errors.Join(report.WriteHTML(p.file, r), p.file.Chmod(readable), p.file.Close())
+	if err == nil {
+		err = os.Rename(p.file.Name(), p.name)
+	}
+	if err != nil {
+		return fmt.Errorf("--report %s: %w", p.name, err)
+	}
+	p.file = nil
 	return nil
 }
 
-// BroadcastCmd is the closed loop in one room.
-type BroadcastCmd struct {
-	URL      string        `name:"url" help:"Server, as ws://HOST:PORT/PATH." required:"" placeholder:"URL"`
-	Conns    int           `help:"Receivers." default:"1000"`
-	Senders  int           `help:"How many of them send; 0: one for each message in flight." default:"0"`
-	InFlight int           `help:"Messages in flight." default:"10"`
-	Payload  int           `help:"Bytes of a message, 28 or more." default:"32"`
-	For      time.Duration `help:"How long to measure." default:"5s"`
-	Warmup   time.Duration `help:"How long to run before." default:"1s"`
-	Output   `embed:""`
-}
-
-// Run puts the load on and prints what came.
-func (c *BroadcastCmd) Run() error {
-	senders := c.Senders
-	if senders == 0 {
-		senders = min(c.InFlight, c.Conns)
+// abandon removes what was not written.
+func (p *page) abandon() {
+	if p.file != nil {
+		_ = p.file.Close()
+		_ = os.Remove(p.file.Name())
 	}
-	return c.run("broadcast", Load{
-		URL: c.URL, Conns: c.Conns, Senders: senders, InFlight: c.InFlight, Payload: c.Payload, Warmup: c.Warmup, For: c.For,
-	})
-}
-
-// OpenCmd is the open loop in one room.
-type OpenCmd struct {
-	URL     string        `name:"url" help:"Server, as ws://HOST:PORT/PATH." required:"" placeholder:"URL"`
-	Conns   int           `help:"Receivers." default:"10000"`
-	Senders int           `help:"How many of them send." default:"1"`
-	Rate    float64       `help:"Messages a second of each sender." default:"10"`
-	Payload int           `help:"Bytes of a message, 28 or more." default:"32"`
-	For     time.Duration `help:"How long to measure." default:"10s"`
-	Warmup  time.Duration `help:"How long to run before." default:"1s"`
-	Output  `embed:""`
-}
-
-// Run puts the load on and prints what came.
-func (c *OpenCmd) Run() error {
-	return c.run("open", Load{
-		URL: c.URL, Conns: c.Conns, Senders: c.Senders, Rate: c.Rate, Payload: c.Payload, Warmup: c.Warmup, For: c.For,
-	})
-}
-
-// EchoCmd is the closed loop in rooms of one.
-type EchoCmd struct {
-	URL     string        `name:"url" help:"Server, as ws://HOST:PORT/; connection N goes to /rooms/eN." required:"" placeholder:"URL"`
-	Conns   int           `help:"Connections, each in a room of its own." default:"100"`
-	Payload int           `help:"Bytes of a message, 28 or more." default:"32"`
-	For     time.Duration `help:"How long to measure." default:"5s"`
-	Warmup  time.Duration `help:"How long to run before." default:"1s"`
-	Output  `embed:""`
-}
-
-// Run puts the load on and prints what came.
-func (c *EchoCmd) Run() error {
-	return c.run("echo", Load{
-		URL: c.URL, Conns: c.Conns, Rooms: c.Conns, Senders: c.Conns, InFlight: c.Conns, Payload: c.Payload, Warmup: c.Warmup, For: c.For,
-	})
 }

@@ -25,6 +25,8 @@ type frame struct {
 const (
 	bitFin        = 0x80
 	bitsRsv       = 0x70
+	bitControl    = 0x08
+	opcodeMask    = 0x0f
 	headText      = bitFin | byte(ws.OpText)
 	headBinary    = bitFin | byte(ws.OpBinary)
 	headClose     = bitFin | byte(ws.OpClose)
@@ -36,7 +38,7 @@ const (
 var (
 	errFrameLength   = errors.New("frame longer than the bench takes (64 KiB)")
 	errFrameProtocol = errors.New("frame against the protocol")
-	errFrameFragment = errors.New("fragmented message: the bench takes whole ones only")
+	errFrameFragment = errors.New("fragment of a message")
 )
 
 // nextFrame reads the frame at the start of b and how many bytes it takes: 0 when it is not all there yet.
@@ -85,7 +87,7 @@ func lengthError(at int) error {
 
 // check says what is wrong with a frame whose kind is not simply a whole text or binary message.
 func (f frame) check(masked bool) error {
-	op := ws.OpCode(f.head & 0x0f)
+	op := ws.OpCode(f.head & opcodeMask)
 	switch {
 	case f.head&bitsRsv != 0, op.IsReserved(), f.masked != masked:
 		return errFrameProtocol

@@ -3,8 +3,10 @@ package bench
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -120,8 +122,7 @@ func TestFramesInPieces(t *testing.T) {
 }
 
 func TestReceiveAllocatesNothing(t *testing.T) {
-	l := &load{client: &client{}, check: newChecker(32), cfg: Load{Payload: 32}}
-	c := &conn{sender: -1, next: make([]uint32, 1)}
+	l, c := receiver(32, 1)
 	var seq uint32
 	var b, body []byte
 	if n := testing.AllocsPerRun(100, func() {
@@ -142,22 +143,39 @@ func TestReceiveAllocatesNothing(t *testing.T) {
 	}
 }
 
+// receiver is a worker with one connection that hears so many senders, in a closed loop.
+func receiver(payload, senders int) (*worker, *conn) {
+	w := &worker{}
+	w.spec.Senders = senders
+	w.check = newChecker(payload, 1)
+	w.rooms = make([]room, 1)
+	w.inside, w.outside, w.raw = newHist(), newHist(), newHist()
+	return w, &conn{sender: -1, next: make([]uint32, senders)}
+}
+
 // BenchmarkReceive is what a worker does with frames once they are in its buffer.
 func BenchmarkReceive(b *testing.B) {
-	const frames = 400
-	l := &load{client: &client{}, check: newChecker(32), cfg: Load{Payload: 32}}
-	c := &conn{sender: -1, next: make([]uint32, frames)}
-	var wire, body []byte
-	for i := range uint32(frames) {
-		body = l.check.appendPayload(body[:0], stamp{sender: i})
-		wire = append(appendHead(wire, headBinary, len(body), false, 0), body...)
+	for _, payload := range []int{32, 128} {
+		b.Run(fmt.Sprintf("%d bytes", payload), func(b *testing.B) {
+			frames := (64 << 10) / (payload + 4)
+			w, c := receiver(payload, frames)
+			var wire, body []byte
+			for i := range frames {
+				body = w.check.appendPayload(body[:0], stamp{sender: uint32(i)})
+				wire = append(appendHead(wire, headBinary, len(body), false, 0), body...)
+			}
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			b.ReportAllocs()
+			before := threadCPU()
+			for b.Loop() {
+				clear(c.next)
+				if _, err := w.receive(c, wire); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*frames), "ns/frame")
+			b.ReportMetric(float64((threadCPU()-before).Nanoseconds())/float64(b.N*frames), "cpu-ns/frame") // of a machine that is not ours alone
+		})
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		clear(c.next)
-		if _, err := l.receive(c, wire); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*frames), "ns/frame")
 }

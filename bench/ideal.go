@@ -112,7 +112,7 @@ func (s *IdealServer) run() {
 	defer runtime.UnlockOSThread()
 	defer close(s.done)
 	for !s.closed.Load() {
-		for _, ev := range s.poll.wait() {
+		for _, ev := range s.poll.wait(sleepMax) {
 			s.event(ev)
 		}
 		s.flushRooms()

@@ -4,72 +4,106 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"throng/bench/report"
 )
 
-// Idle says how to measure what a connection that says nothing costs the server: the growth of its user memory
-// between Base and Conns connections, each time after Settle.
+// Idle says how to measure what connections that say nothing cost: how fast they come, and by how much memory grows
+// between Base and Conns of them, each time after Settle; then they are held for For.
 type Idle struct {
-	URL      string
-	Base     int
-	Conns    int
-	Settle   time.Duration
-	PID      int
-	Progress func(string, ...any)
+	Options
+	Base   int
+	Conns  int
+	Settle time.Duration
+	For    time.Duration
 }
 
 // Run opens the connections, holds them, and closes them.
-func (cfg Idle) Run(ctx context.Context) (*Result, error) {
+func (cfg Idle) Run(ctx context.Context) (*report.Result, error) {
 	if cfg.Base < 1 || cfg.Base >= cfg.Conns {
 		return nil, fmt.Errorf("--base %d: want 1 to %d, fewer than the connections", cfg.Base, cfg.Conns-1)
 	}
-	if err := needDescriptors(cfg.Conns); err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if cfg.Progress == nil {
-		cfg.Progress = func(string, ...any) {}
-	}
-	t, err := newTarget(ctx, cfg.URL)
+	c, err := newCrew(ctx, &cfg.Options, spec{Conns: cfg.Conns, Payload: cfg.Payload})
 	if err != nil {
 		return nil, err
 	}
-	l, err := newClient(t, cfg.Conns)
+	defer c.close()
+	if _, err := c.connect(ctx, cfg.Base); err != nil {
+		return nil, err
+	}
+	first, err := c.settledLook(ctx, cfg.Settle)
 	if err != nil {
 		return nil, err
 	}
-	defer l.watch(ctx)()
-	first, _, err := cfg.hold(l, cfg.Base)
+	took, err := c.connect(ctx, cfg.Conns)
 	if err != nil {
 		return nil, err
 	}
-	second, took, err := cfg.hold(l, cfg.Conns)
+	second, err := c.settledLook(ctx, cfg.Settle)
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{
-		Scenario: "idle", URL: t.url.String(), Conns: cfg.Conns, Faults: Faults{Disconnected: l.reasons},
-		BytesEach:   float64(second-first) / float64(cfg.Conns-cfg.Base),
-		ConnectRate: float64(cfg.Conns-cfg.Base) / took.Seconds(),
+	if err := c.hold(ctx, cfg.For); err != nil {
+		return nil, err
 	}
-	r.note()
+	r, _, err := c.finish(nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	r.Scenario, r.ConnectRate = "idle", float64(cfg.Conns-cfg.Base)/took.Seconds()
+	r.Memory = memoryBetween(first, second, cfg.Base, cfg.Conns)
 	return r, nil
 }
 
-// hold opens connections up to n, waits, and reads the server's memory.
-func (cfg Idle) hold(l *client, n int) (pss int64, took time.Duration, err error) {
-	began := l.clock()
-	if err := l.dialTo(n, cfg.Progress); err != nil {
-		return 0, 0, err
+// memoryBetween is what one of the connections between two looks costs; nil when nobody told.
+func memoryBetween(first, second look, from, to int) *report.Memory {
+	each := func(a, b int64) float64 { return float64(b-a) / float64(to-from) }
+	if second.rss == 0 {
+		return nil
 	}
-	took = l.clock() - began
-	cfg.Progress("%d open, waiting %s", l.open, cfg.Settle)
-	if err := l.run(l.clock()+cfg.Settle, never); err != nil {
-		return 0, 0, err
+	return &report.Memory{
+		From: from, To: to,
+		PSS: each(first.pss, second.pss), RSS: each(first.rss, second.rss), Kernel: each(first.slab+first.buffers, second.slab+second.buffers),
 	}
-	if l.stop.Load() {
-		return 0, 0, errStopped
-	}
-	if cfg.PID > 0 {
-		pss, err = pssBytes(cfg.PID)
-	}
-	return pss, took, err
 }
+
+// settledLook waits and looks at the server's memory.
+func (c *crew) settledLook(ctx context.Context, settle time.Duration) (look, error) {
+	if err := c.holdAs(ctx, "waiting", settle); err != nil {
+		return look{}, err
+	}
+	return c.series.watch.lookPSS()
+}
+
+// hold keeps the connections for a time, or until it is ended by hand.
+func (c *crew) hold(ctx context.Context, d time.Duration) error {
+	c.series.measure(now())
+	c.series.from()
+	err := c.holdAs(ctx, "holding", d)
+	c.series.to()
+	if err == errStopped {
+		c.early, err = true, nil
+	}
+	return err
+}
+
+func (c *crew) holdAs(ctx context.Context, phase string, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	c.phase, c.until = phase, now()+d
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.alarms = append(c.alarms, alarm{c.until, func() { cancel(errHeld) }})
+	_, err := c.await(ctx, "", nil)
+	c.alarms = nil
+	if err == errStopped && context.Cause(ctx) == errHeld {
+		return nil
+	}
+	return err
+}
+
+var errHeld = fmt.Errorf("held as long as asked for")

@@ -1,308 +1,334 @@
 package bench
 
 import (
-	"context"
-	"errors"
-	"fmt"
+	"encoding/binary"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Load says what to put on a broadcasting server. With InFlight it is a closed loop: that many messages circulate,
-// and a sender sends a new one when one of its own came back. With Rate it is an open loop: each sender's messages
-// are planned at fixed instants, and latency counts from the plan, whatever held a message up.
-type Load struct {
-	URL      string
-	Conns    int
-	Rooms    int // 0: all in the room of the URL's path; else rooms /rooms/e0 to /rooms/eN-1 of equal size
-	Senders  int // spread evenly over rooms and receivers; senders receive too
-	InFlight int
-	Rate     float64 // messages a second of each sender
-	Payload  int
-	Warmup   time.Duration
-	For      time.Duration
-	PID      int // the server's process, to count its CPU; 0: unknown
-	// Progress is told what goes on, in whole lines; may be nil.
-	Progress func(string, ...any)
+// load is the talking of a worker. In a closed loop a sender sends a new message for each own one that came back. In
+// an open loop the messages of all senders together are planned at fixed instants, and latency counts from the plan,
+// whatever held a message up: message n of sender k, of S, is planned at start + (n*S + k) steps.
+type load struct {
+	check    checker
+	envelope *envelope // nil: the payload is the message, and a binary one
+	head     byte
+	senders  []sender
+	talking  bool
+	start    instant
+	step     float64 // nanoseconds
+	n        int     // messages sent of the plan
+	window   [2]instant
+	inside   hist // latency of messages planned within the window, since the last tick
+	outside  hist // of others
+	latency  hist // of the window up to the last tick
+	raw      hist // from the instant of sending instead
+	rooms    []room
+	sent     uint64
+	lateMax  time.Duration
+	from, to mark
+	mask     uint32
+	body     []byte
+	wire     []byte
+}
 
-	quiet time.Duration // with nothing arriving for so long, what is missing is lost; default 2 s
+// sender is one of this worker's.
+type sender struct {
+	number int // of all
+	conn   *conn
+}
+
+// room is what this worker's members of a room got, see stall.go.
+type room struct {
+	served instant // last
+	since  instant // without a pause
+	period time.Duration
+	done   uint64
+	packed *hdrhistogram.PackedHistogram
 }
 
 const (
 	settle       = 200 * time.Millisecond // between the last connection and the first message
 	drainMax     = 10 * time.Second
-	latencyMax   = time.Minute
 	framesOutMax = 64 << 10
 )
 
-func (cfg *Load) check() error {
-	rooms := max(cfg.Rooms, 1)
-	switch {
-	case cfg.Conns < 1:
-		return errors.New("--conns: want at least 1")
-	case cfg.Senders < 1 || cfg.Senders > cfg.Conns:
-		return fmt.Errorf("--senders %d: want 1 to %d, the number of connections", cfg.Senders, cfg.Conns)
-	case cfg.Conns%rooms != 0 || cfg.Senders%rooms != 0:
-		return fmt.Errorf("%d connections and %d senders do not divide into %d equal rooms", cfg.Conns, cfg.Senders, rooms)
-	case (cfg.InFlight > 0) == (cfg.Rate > 0):
-		return errors.New("want messages in flight (closed loop) or a rate (open loop), one of them")
-	case cfg.InFlight > 0 && cfg.InFlight < cfg.Senders:
-		return fmt.Errorf("--in-flight %d: want at least one for each of %d senders", cfg.InFlight, cfg.Senders)
-	case cfg.Payload < PayloadBytesMin || cfg.Payload > frameBytesMax:
-		return fmt.Errorf("--payload %d: want %d to %d bytes", cfg.Payload, PayloadBytesMin, frameBytesMax)
-	case cfg.Conns*(cfg.Senders/rooms) > 1<<28:
-		return fmt.Errorf("%d receivers of %d senders: following every sequence would take more than 1 GiB", cfg.Conns, cfg.Senders/rooms)
-	case cfg.For <= 0:
-		return errors.New("--for: want a time above 0")
+func (l *load) setUp(w *worker) {
+	s := &w.spec
+	l.inside, l.outside, l.latency, l.raw = newHist(), newHist(), newHist(), newHist()
+	l.window[0] = forever
+	l.mask = 2463534242 + uint32(s.Lo)
+	if s.Senders == 0 {
+		return
+	}
+	l.check = newChecker(s.Payload, s.Salt)
+	l.head = headBinary
+	if l.envelope = newEnvelope(s); l.envelope != nil {
+		l.check = newChecker(l.envelope.inner, s.Salt)
+		if s.Hooks.Text {
+			l.head = headText
+		}
+	}
+	l.rooms = make([]room, s.groups())
+	l.seat(w)
+}
+
+func (w *worker) nextMask() uint32 {
+	w.mask ^= w.mask << 13
+	w.mask ^= w.mask >> 17
+	w.mask ^= w.mask << 5
+	return w.mask
+}
+
+func (w *worker) mark() mark {
+	return mark{At: now(), Done: w.done(), Cycles: w.churn.cycles, CPU: ownCPU(), Thread: threadCPU()}
+}
+
+// done is what the run counts.
+func (w *worker) done() uint64 {
+	if w.spec.Brief {
+		return w.shakes
+	}
+	return w.check.delivered
+}
+
+// measure talks from one instant on and takes what happens between two others, or until it is stopped.
+func (w *worker) measure(c command) error {
+	if err := w.begin(c.At); err != nil || c.To == 0 {
+		return err
+	}
+	w.window = [2]instant{c.From, c.To}
+	w.ticking.begin(c.From)
+	if err := w.run(c.From, w.stopping); err != nil {
+		return err
+	}
+	if w.spec.Brief {
+		w.connect = newHist()
+		clear(w.reasons)
+	}
+	w.from = w.mark()
+	w.window[0] = max(c.From, min(w.from.At, c.To))
+	if err := w.run(c.To, w.stopping); err != nil {
+		return err
+	}
+	w.to = w.mark()
+	w.window[1] = min(w.window[1], w.to.At)
+	if w.to.At-w.ticking.last.at >= tickMin {
+		w.tick(w.to.At)
+	}
+	if w.stopAt == 0 {
+		w.stopped()
 	}
 	return nil
 }
 
-// load is one run of a Load.
-type load struct {
-	*client
-	cfg     Load
-	check   checker
-	senders []*conn // sender e of room r stands at r + e*rooms
-	talking bool
-	plan    struct {
-		start time.Duration
-		step  time.Duration // between the messages of all senders together
-		n     int           // messages sent of the plan
-		armed int           // message that the timer is set for
-	}
-	window     [2]time.Duration // whose messages' latency counts: planned from, to
-	latency    *hdrhistogram.Histogram
-	raw        *hdrhistogram.Histogram // from the instant of sending instead
-	sent       uint64
-	lateMax    time.Duration
-	mask       uint32
-	body, wire []byte
-}
+func (w *worker) stopping() bool { return w.stopAt > 0 && now() >= w.stopAt }
 
-// Run opens the connections, puts the load on, and judges what came. A run stopped by ctx once it measures still
-// reports what it has.
-func (cfg Load) Run(ctx context.Context) (*Result, error) {
-	if cfg.Progress == nil {
-		cfg.Progress = func(string, ...any) {}
+// begin lets the senders talk.
+func (w *worker) begin(at instant) error {
+	if err := w.run(at, never); err != nil {
+		return err
 	}
-	if cfg.quiet == 0 {
-		cfg.quiet = 2 * time.Second
-	}
-	if err := errors.Join(cfg.check(), needDescriptors(cfg.Conns)); err != nil {
-		return nil, err
-	}
-	t, err := newTarget(ctx, cfg.URL)
-	if err != nil {
-		return nil, err
-	}
-	c, err := newClient(t, cfg.Conns)
-	if err != nil {
-		return nil, err
-	}
-	l := &load{client: c, cfg: cfg, check: newChecker(cfg.Payload), mask: 2463534242}
-	l.latency = hdrhistogram.New(1000, int64(latencyMax), 3)
-	l.raw = hdrhistogram.New(1000, int64(latencyMax), 3)
-	defer l.watch(ctx)()
-	l.frames, l.planned, l.rooms = l.receive, l.sendDue, cfg.Rooms > 0
-	l.seat()
-	if err := l.dialTo(cfg.Conns, cfg.Progress); err != nil {
-		return nil, err
-	}
-	if err := l.run(l.clock()+settle, never); err != nil {
-		return nil, err
-	}
-	return l.measure()
-}
-
-// seat gives each connection its room, each room its senders, evenly among its members.
-func (l *load) seat() {
-	rooms := max(l.cfg.Rooms, 1)
-	each, members := l.cfg.Senders/rooms, l.cfg.Conns/rooms
-	next := make([]uint32, l.cfg.Conns*each)
-	for i := range l.conns {
-		l.conns[i].room = uint32(i % rooms)
-		l.conns[i].next = next[i*each : (i+1)*each : (i+1)*each]
-	}
-	for e := range each {
-		for r := range rooms {
-			c := &l.conns[r+e*members/each*rooms]
-			c.sender = int32(e)
-			l.senders = append(l.senders, c)
+	w.talking, w.start, w.n = true, at, 0
+	w.churn.begin(w, at)
+	switch s := &w.spec; {
+	case s.Brief:
+		for i := range w.conns {
+			w.comeBack(&w.conns[i], at)
 		}
-	}
-}
-
-func (l *load) mark() (mark, error) { return newMark(l.clock(), l.check.delivered, l.cfg.PID) }
-
-func (l *load) measure() (*Result, error) {
-	l.cfg.Progress(progressSending, l.open)
-	l.start()
-	if err := l.run(l.clock()+l.cfg.Warmup, never); err != nil {
-		return nil, err
-	}
-	if l.stop.Load() {
-		return nil, errStopped
-	}
-	from, err := l.mark()
-	if err != nil {
-		return nil, err
-	}
-	l.window = [2]time.Duration{from.at, from.at + l.cfg.For}
-	for second := from.at + time.Second; l.clock() < l.window[1] && !l.stop.Load(); second += time.Second {
-		before := l.check.delivered
-		if err := l.run(min(second, l.window[1]), never); err != nil {
-			return nil, err
-		}
-		l.cfg.Progress("%d open, %d deliveries", l.open, l.check.delivered-before)
-	}
-	to, err := l.mark()
-	if err != nil {
-		return nil, err
-	}
-	l.window[1] = min(l.window[1], to.at)
-	l.talking = false
-	l.timer.off()
-	l.drain()
-	return l.result(from, to), nil
-}
-
-// drain waits for what is under way: what is sent has to arrive, or it counts as lost.
-func (l *load) drain() {
-	l.stop.Store(false)
-	deadline := l.clock() + drainMax
-	for l.clock() < deadline && !l.allThere() {
-		before := l.check.delivered
-		if l.run(min(l.clock()+l.cfg.quiet, deadline), l.allThere) != nil || l.check.delivered == before {
-			return
-		}
-	}
-}
-
-// allThere compares the sums, not each receiver: it is asked every turn.
-func (l *load) allThere() bool {
-	return l.gone == 0 && l.check.delivered == l.sent*uint64(l.cfg.Conns/max(l.cfg.Rooms, 1))
-}
-
-func (l *load) start() {
-	l.talking = true
-	now := l.clock()
-	if l.cfg.Rate > 0 {
-		l.plan.start = now + time.Millisecond
-		l.plan.step = time.Duration(float64(time.Second) / l.cfg.Rate / float64(len(l.senders)))
-		l.plan.armed = -1
-		l.sendDue()
-		return
-	}
-	for i, c := range l.senders {
-		c.credit = l.cfg.InFlight / len(l.senders)
-		if i < l.cfg.InFlight%len(l.senders) {
-			c.credit++
-		}
-		l.sendCredit(c, now)
-	}
-}
-
-// sendDue sends all that is planned until now, and sets the timer for what comes next.
-func (l *load) sendDue() {
-	if !l.talking || l.cfg.Rate == 0 {
-		return
-	}
-	now := l.clock()
-	for {
-		plan := l.plan.start + time.Duration(l.plan.n)*l.plan.step
-		if plan > now {
-			if l.plan.armed != l.plan.n {
-				l.plan.armed = l.plan.n
-				l.timer.after(plan - l.clock())
+	case s.Rate > 0:
+		w.step = float64(time.Second) / s.Rate / float64(s.Senders)
+	default:
+		for _, one := range w.senders {
+			one.conn.credit = int32(s.InFlight / s.Senders)
+			if one.number < s.InFlight%s.Senders {
+				one.conn.credit++
 			}
-			return
+			w.sendCredit(one.conn, now())
 		}
-		c := l.senders[l.plan.n%len(l.senders)]
-		l.plan.n++
+	}
+	return nil
+}
+
+// stopped ends the talking, and the coming and going.
+func (w *worker) stopped() {
+	w.talking, w.stopAt = false, 0
+	if w.spec.Brief {
+		w.dialing.waiting = nil
+	}
+	m := message{Is: isStopped, Open: w.open}
+	for _, one := range w.senders {
+		m.Sent = append(m.Sent, sentBy{one.number, one.conn.seq})
+	}
+	w.box.put(m)
+}
+
+// planned is when message n of this worker is due.
+func (w *worker) planned(n int) instant {
+	own := len(w.senders)
+	return w.start + instant(float64(n/own*w.spec.Senders+w.senders[n%own].number)*w.step)
+}
+
+func (w *worker) sendsAt() instant {
+	if !w.talking || w.spec.Rate == 0 || len(w.senders) == 0 {
+		return forever
+	}
+	return w.planned(w.n)
+}
+
+// sendDue sends all that is planned until now.
+func (w *worker) sendDue(t instant) {
+	for at := w.sendsAt(); at <= t; at = w.sendsAt() {
+		c := w.senders[w.n%len(w.senders)].conn
+		w.n++
 		if c.state == connOpen {
-			l.lateMax = max(l.lateMax, now-plan)
-			l.wire = l.appendMessage(l.wire[:0], c, plan, now)
-			l.client.send(c, l.wire)
+			w.lateMax = max(w.lateMax, t-at)
+			w.wire = w.appendMessage(w.wire[:0], c, at, t)
+			w.send(c, w.wire)
 		}
 	}
 }
 
 // sendCredit sends a message for each own one that came back.
-func (l *load) sendCredit(c *conn, now time.Duration) {
-	l.wire = l.wire[:0]
+func (w *worker) sendCredit(c *conn, t instant) {
+	w.wire = w.wire[:0]
 	for ; c.credit > 0; c.credit-- {
-		l.wire = l.appendMessage(l.wire, c, now, now)
-		if len(l.wire) > framesOutMax {
-			l.client.send(c, l.wire)
-			l.wire = l.wire[:0]
+		w.wire = w.appendMessage(w.wire, c, t, t)
+		if len(w.wire) > framesOutMax {
+			w.send(c, w.wire)
+			w.wire = w.wire[:0]
 		}
 	}
-	if len(l.wire) > 0 {
-		l.client.send(c, l.wire)
+	if len(w.wire) > 0 && c.fd >= 0 {
+		w.send(c, w.wire)
 	}
 }
 
-func (l *load) appendMessage(b []byte, c *conn, plan, now time.Duration) []byte {
-	l.body = l.check.appendPayload(l.body[:0], stamp{
-		sender: uint32(c.sender), seq: c.seq, plan: plan, room: c.room, lag: uint32((now - plan) / time.Microsecond),
-	})
+func (w *worker) appendMessage(b []byte, c *conn, plan, t instant) []byte {
+	s := stamp{sender: uint32(c.sender), seq: c.seq, plan: plan, room: c.room, lag: uint32((t - plan) / time.Microsecond)}
+	if w.envelope == nil {
+		w.body = w.check.appendPayload(w.body[:0], s)
+	} else {
+		w.body = w.envelope.appendTo(w.body[:0], &w.check, s)
+	}
 	c.seq++
-	l.sent++
-	l.mask ^= l.mask << 13
-	l.mask ^= l.mask >> 17
-	l.mask ^= l.mask << 5
-	return appendMasked(b, headBinary, l.body, l.mask)
+	w.sent++
+	return appendMasked(b, w.head, w.body, w.nextMask())
+}
+
+// notFast is a head that no frame has: everything goes the slow way.
+const notFast = 0x100
+
+// fastHead is the head of a message that is looked at in place.
+func (w *worker) fastHead(c *conn) uint16 {
+	if w.envelope != nil || c.more != nil && c.more.head != 0 {
+		return notFast
+	}
+	return uint16(headBinary)
 }
 
 // receive is the hot path: the frames of one read, each looked at, none copied.
-func (l *load) receive(c *conn, b []byte) ([]byte, error) {
-	now := l.clock()
-	every := l.cfg.Rate > 0
+func (w *worker) receive(c *conn, b []byte) ([]byte, error) {
+	t, k := now(), w.checker(c)
+	before := k.delivered
+	every := w.spec.Rate > 0 && !c.slow
+	fast := w.fastHead(c)
 	for {
 		f, n, err := nextFrame(b)
 		if n == 0 {
-			if c.credit > 0 && l.talking {
-				l.sendCredit(c, now)
+			w.arrived(c, t, k.delivered-before)
+			if c.credit > 0 && w.talking {
+				w.sendCredit(c, t)
 			}
 			return b, err
 		}
 		b = b[n:]
-		if f.head != headBinary || f.masked {
-			if err := l.other(c, f); err != nil {
+		p := f.payload
+		if uint16(f.head) != fast || f.masked {
+			if p, err = w.slowPath(c, f); err != nil {
 				return nil, err
 			}
+			if fast = w.fastHead(c); p == nil {
+				continue
+			}
+		}
+		v := k.message(c, p)
+		if v.sender == stranger {
 			continue
 		}
-		sender, plan, lag := l.check.message(c, f.payload)
-		if sender == stranger {
-			continue
-		}
-		if own := sender == c.sender; own || every {
+		if own := v.sender == c.sender; own || every {
 			if own && !every {
 				c.credit++
 			}
-			l.record(plan, lag, now)
+			w.record(c, v, t)
 		}
 	}
 }
 
 // record counts a delivery's latency: in an open loop each receiver's, in a closed one the sender's own.
-func (l *load) record(plan time.Duration, lag uint32, now time.Duration) {
-	if plan < l.window[0] || plan >= l.window[1] {
+func (w *worker) record(c *conn, v verdict, t instant) {
+	took := t - v.plan
+	if v.plan < w.window[0] || v.plan >= w.window[1] {
+		w.outside.record(took)
 		return
 	}
-	took := min(now-plan, latencyMax)
-	_ = l.latency.RecordValue(int64(took))
-	_ = l.raw.RecordValue(int64(max(0, took-time.Duration(lag)*time.Microsecond)))
+	w.inside.record(took)
+	if w.spec.Rate > 0 {
+		w.raw.record(took - time.Duration(v.lag)*time.Microsecond)
+	}
+	if w.spec.PerRoom {
+		w.rooms[c.room].record(took)
+	}
 }
 
-// other takes what is not a binary message: a text is one of ours whose kind was changed.
-func (l *load) other(c *conn, f frame) error {
-	if f.head == headText {
-		l.check.faults.Corrupt++
-		return nil
+func (r *room) record(took time.Duration) {
+	if r.packed == nil {
+		const digits = 2
+		r.packed = hdrhistogram.NewPacked(int64(time.Microsecond), int64(latencyMax), digits)
 	}
-	return l.control(c, f)
+	_ = r.packed.RecordValue(int64(min(max(took, 0), latencyMax)))
+}
+
+// slowPath takes what is not a whole binary message of ours, and gives its payload if it turns out to hold one.
+func (w *worker) slowPath(c *conn, f frame) ([]byte, error) {
+	head, p := f.head, f.payload
+	if err := f.check(false); err == errFrameFragment || c.more != nil && c.more.head != 0 && head&bitControl == 0 {
+		if head, p, err = w.assemble(c, f); err != nil || p == nil {
+			return nil, err
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	if head != headText && head != headBinary {
+		return nil, w.control(c, f)
+	}
+	k := w.checker(c)
+	if w.envelope != nil {
+		return w.envelope.open(p, k), nil
+	}
+	if head == headText {
+		// One of ours whose kind was changed, or what a server says to those who greet it.
+		if w.spec.Hooks.Hello != "" && !k.ours(p) {
+			k.foreign++
+		} else {
+			k.faults.Corrupt++
+		}
+		return nil, nil
+	}
+	return p, nil
+}
+
+// checker is the judge of what a connection gets: slow ones have one of their own.
+func (w *worker) checker(c *conn) *checker {
+	if c.slow {
+		return &w.slow.check
+	}
+	return &w.check
+}
+
+// ours tells whether the sum of a payload is right.
+func (k *checker) ours(p []byte) bool {
+	return len(p) == k.size && binary.LittleEndian.Uint32(p[24:]) ==
+		k.sum(binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:]), binary.LittleEndian.Uint64(p[16:]))
 }

@@ -4,33 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// numbers runs every figure against every server that it is asked of, round by round: what the machine does in the
-// meantime then falls on all of them alike. Medians of the rounds make the table.
+// numbers runs every figure against every contender that it is asked of, round by round: what the machine does in the
+// meantime then falls on all of them alike. Medians of the rounds make the tables.
 type numbers struct {
 	launcher *launcher
-	self     []string
-	throng   []string // the server's command, PORT in it
+	self     []string // this program, up to a scenario's name
+	field    []*contender
+	where    placement
 	rounds   int
-	short    bool
 	progress func(string)
 	runs     map[runKey][]run
+	took     map[string]time.Duration // the last run of each figure
+	notes    []string                 // what was left out, and why
 }
 
 type runKey struct {
 	figure, server string
 }
 
-// run is one server's result in one round, or why there is none.
+// run is one contender's result in one round, or why there is none.
 type run struct {
 	result *Result
 	err    error
@@ -38,135 +38,150 @@ type run struct {
 	others float64 // share that processes not of this run took
 }
 
-// The servers that are compared.
+// placement is who runs on which cores.
+type placement string
+
 const (
-	barePlain = "plain"
-	bareBatch = "batch"
-	throng    = "throng"
+	// coresOwn: the server has one core and the client another, so that neither takes the other's.
+	coresOwn placement = "own"
+	// coresShared: both use all there are, as deployed.
+	coresShared placement = "shared"
 )
 
-func (n *numbers) measure(ctx context.Context, figures []figure) error {
-	n.runs = make(map[runKey][]run)
+func (n *numbers) serverCPU() int {
+	if n.where == coresShared {
+		return anyCPU
+	}
+	return n.launcher.cpu(0)
+}
+
+func (n *numbers) clientCPU() int {
+	if n.where == coresShared {
+		return anyCPU
+	}
+	return n.launcher.cpu(1)
+}
+
+// String says it in the head of a table.
+func (p placement) String() string {
+	if p == coresShared {
+		return "server and client share all cores"
+	}
+	return "server on one core, client on another"
+}
+
+// turn is one run that is to come.
+type turn struct {
+	round  int
+	figure figure
+	server *contender
+}
+
+// turns lists what is to be run, in its order.
+func (n *numbers) turns(figures []figure) (all []turn) {
 	for round := range n.rounds {
 		for _, f := range figures {
-			for _, server := range f.servers {
-				if server == throng && n.throng == nil {
-					continue
+			for _, c := range n.field {
+				if f.asks(c.name) && (f.conns <= c.most || c.most == 0) {
+					all = append(all, turn{round, f, c})
 				}
-				where := fmt.Sprintf("round %d of %d: %s, %s", round+1, n.rounds, f.name, server)
-				n.progress(where)
-				one := n.one(ctx, f, server, func(line string) { n.progress(where + ": " + line) })
-				if ctx.Err() != nil {
-					return errors.New("stopped")
-				}
-				if one.err != nil {
-					n.progress(where + ": " + one.err.Error())
-				}
-				key := runKey{f.name, server}
-				n.runs[key] = append(n.runs[key], one)
 			}
 		}
+	}
+	return all
+}
+
+func (n *numbers) measure(ctx context.Context, figures []figure) error {
+	n.runs, n.took = make(map[runKey][]run), make(map[string]time.Duration)
+	n.noteTooMany(figures)
+	all := n.turns(figures)
+	for i, t := range all {
+		key := runKey{t.figure.name, t.server.name}
+		if t.server.out != "" || t.server.peer && failedAlways(n.runs[key]) {
+			continue
+		}
+		where := fmt.Sprintf("round %d of %d, %s left: %s, %s", t.round+1, n.rounds, n.left(all[i:]), t.figure.name, t.server.name)
+		n.progress(where)
+		began := time.Now()
+		one := n.one(ctx, t.figure, t.server, func(line string) { n.progress(where + ": " + line) })
+		if ctx.Err() != nil {
+			return errors.New("stopped")
+		}
+		if one.err != nil {
+			n.progress(where + ": " + one.err.Error())
+		} else {
+			n.took[t.figure.name] = time.Since(began)
+		}
+		n.runs[key] = append(n.runs[key], one)
 	}
 	return nil
 }
 
-// one starts a server, measures one figure on it, and ends it.
-func (n *numbers) one(ctx context.Context, f figure, server string, progress func(string)) run {
-	port, err := freePort()
-	if err != nil {
-		return run{err: err}
+// noteTooMany says which figures a contender is left out of.
+func (n *numbers) noteTooMany(figures []figure) {
+	for _, c := range n.field {
+		for _, f := range figures {
+			if f.asks(c.name) && c.most > 0 && f.conns > c.most {
+				n.notes = append(n.notes, fmt.Sprintf("%s, %s: left out, it holds %d connections at most and this takes %d", f.name, c.name, c.most, f.conns))
+			}
+		}
 	}
-	s, err := n.launcher.start(n.launcher.cpu(0), n.serverCommand(server, port), nil)
+}
+
+// failedAlways: whoever failed the first time is not waited for again.
+func failedAlways(runs []run) bool {
+	return len(runs) > 0 && !slices.ContainsFunc(runs, func(r run) bool { return r.err == nil })
+}
+
+// left estimates how long the turns take: as long as the last of the same figure, or as was expected.
+func (n *numbers) left(turns []turn) time.Duration {
+	var sum time.Duration
+	for _, t := range turns {
+		if t.server.out != "" {
+			continue
+		}
+		if took, ok := n.took[t.figure.name]; ok {
+			sum += took
+		} else {
+			sum += t.figure.atMost + startAndEnd
+		}
+	}
+	return sum.Round(time.Second)
+}
+
+const (
+	startAndEnd = 3 * time.Second // of a server and a loader, as a guess
+	loaderSlack = time.Minute     // for connecting and draining
+)
+
+// one starts a server, measures one figure on it, and ends it.
+func (n *numbers) one(ctx context.Context, f figure, c *contender, progress func(string)) run {
+	s, url, err := c.listening(ctx, n.launcher, n.serverCPU())
 	if err != nil {
+		if c.peer {
+			c.out = err.Error()
+		}
 		return run{err: err}
 	}
 	defer s.stop(unix.SIGTERM)
-	if err := s.awaitListening(ctx, port); err != nil {
-		return run{err: fmt.Errorf("%s did not start: %w", server, err)}
-	}
 	before := usage(s)
-	r, err := f.run(ctx, n, place{url: fmt.Sprintf("ws://127.0.0.1:%d/", port), pid: s.cmd.Process.Pid, progress: progress})
+	r, err := n.load(ctx, f, url, s.pids(), progress)
 	one := run{result: r, err: err}
 	one.steal, one.others = before.until(usage(s))
 	return one
 }
 
-func (n *numbers) serverCommand(server string, port int) []string {
-	switch listen := fmt.Sprintf("127.0.0.1:%d", port); server {
-	case barePlain:
-		return append(slices.Clone(n.self), "ideal", "--listen", listen)
-	case bareBatch:
-		return append(slices.Clone(n.self), "ideal", "--batch", "--listen", listen)
+// load runs the figure's scenario of this program in a process of its own.
+func (n *numbers) load(ctx context.Context, f figure, url string, pids []int, progress func(string)) (*Result, error) {
+	argv := append(slices.Clone(n.self), f.scenario...)
+	argv = append(argv, "--url", url, "--json")
+	for _, pid := range pids {
+		argv = append(argv, "--pid", strconv.Itoa(pid))
 	}
-	argv := slices.Clone(n.throng)
-	for i := range argv {
-		argv[i] = strings.ReplaceAll(argv[i], "PORT", strconv.Itoa(port))
-	}
-	return argv
-}
-
-// freePort finds a port that nobody listens on.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("a port for the server: %w", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-// awaitListening returns once the server takes connections.
-func (c *child) awaitListening(ctx context.Context, port int) error {
-	const patience = 10 * time.Second
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		conn, err := net.DialTimeout("tcp4", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-c.exited:
-			return errors.New(strings.TrimSpace(c.stderr.last()))
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return fmt.Errorf("nobody listens on port %d after %s", port, patience)
-}
-
-// place is where a figure is measured.
-type place struct {
-	url      string
-	pid      int
-	progress func(string)
-}
-
-// loader runs a scenario of this program in a process of its own, on the client's CPU.
-func (n *numbers) loader(ctx context.Context, p place, atMost time.Duration, scenario string, flags ...string) (*Result, error) {
-	argv := append(slices.Clone(n.self), scenario, "--url", p.url, "--pid", strconv.Itoa(p.pid), "--json")
-	c, err := n.launcher.start(n.launcher.cpu(1), append(argv, flags...), p.progress)
+	c, err := n.launcher.start(n.clientCPU(), argv, progress)
 	if err != nil {
 		return nil, err
 	}
 	defer c.stop(os.Kill)
-	return c.result(ctx, atMost+childSlack)
-}
-
-// serverArgs is the command of the server under test.
-func serverArgs(command, flags string) ([]string, error) {
-	if command == "none" {
-		return nil, nil
-	}
-	if command == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("this program's own path: %w", err)
-		}
-		argv := []string{self, "serve", "--listen", "127.0.0.1:PORT", "--loops", "1", "--admin=", "--idle-timeout", "0"}
-		return append(argv, strings.Fields(flags)...), nil
-	}
-	if !strings.Contains(command, "PORT") {
-		return nil, fmt.Errorf("--server %q: want the word PORT where the port goes", command)
-	}
-	return append(strings.Fields(command), strings.Fields(flags)...), nil
+	return c.result(ctx, f.atMost+loaderSlack)
 }

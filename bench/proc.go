@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -15,16 +16,36 @@ import (
 // clockTick is what /proc counts CPU time in: USER_HZ, 100 on every Linux that Go runs on.
 const clockTick = 10 * time.Millisecond
 
+// procText reads a file of a process's. One that has ended, and whom only its parent has not yet taken leave of, is gone
+// as well: it holds nothing any more.
+func procText(pid int, name string) ([]byte, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ESRCH):
+		return nil, fmt.Errorf("process %d: %w", pid, errEnded)
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("process %d belongs to somebody else: run the bench as the same user to see its %s", pid, name)
+	case err != nil:
+		return nil, fmt.Errorf("process %d: %w", pid, err)
+	}
+	return b, nil
+}
+
+var errEnded = errors.New("it is not there, or has ended")
+
 // cpuTime is the CPU time that a process has used, user and system, all threads.
 func cpuTime(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	b, err := procText(pid, "stat")
 	if err != nil {
-		return 0, fmt.Errorf("process %d: %w", pid, err)
+		return 0, err
 	}
-	// The name, in parentheses, may hold anything; fields 14 and 15 are counted from behind it.
+	// The name, in parentheses, may hold anything; fields 3, 14 and 15 are counted from behind it.
 	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(fields) < 13 {
 		return 0, fmt.Errorf("process %d: cannot read its CPU time", pid)
+	}
+	if state := fields[0][0]; state == 'Z' || state == 'X' {
+		return 0, fmt.Errorf("process %d: %w", pid, errEnded)
 	}
 	user, err1 := strconv.ParseInt(string(fields[11]), 10, 64)
 	system, err2 := strconv.ParseInt(string(fields[12]), 10, 64)
@@ -32,6 +53,38 @@ func cpuTime(pid int) (time.Duration, error) {
 		return 0, fmt.Errorf("process %d: cannot read its CPU time", pid)
 	}
 	return time.Duration(user+system) * clockTick, nil
+}
+
+// rssBytes is the user memory of a process, shared pages in full.
+func rssBytes(pid int) (int64, error) {
+	b, err := procText(pid, "statm")
+	if err != nil {
+		return 0, err
+	}
+	if fields := bytes.Fields(b); len(fields) > 1 {
+		if pages, err := strconv.ParseInt(string(fields[1]), 10, 64); err == nil {
+			return pages * int64(os.Getpagesize()), nil
+		}
+	}
+	return 0, fmt.Errorf("process %d: cannot read its resident memory", pid)
+}
+
+// openFiles counts a process's descriptors, 0 when it does not let us. Since 6.2 the kernel gives their number as the
+// folder's size; before, it has to be listed, which costs the kernel an entry for each.
+func openFiles(pid int) (int, error) {
+	name := fmt.Sprintf("/proc/%d/fd", pid)
+	info, err := os.Stat(name)
+	if err == nil && info.Size() > 0 {
+		return int(info.Size()), nil
+	}
+	entries, err := os.ReadDir(name)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return 0, fmt.Errorf("process %d: %w", pid, errEnded)
+	case err != nil && !errors.Is(err, os.ErrPermission):
+		return 0, fmt.Errorf("process %d: %w", pid, err)
+	}
+	return len(entries), nil
 }
 
 // ownCPU is the CPU time of this process.
@@ -43,33 +96,58 @@ func ownCPU() time.Duration {
 	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
-// pssBytes is the proportional set size of a process: its user memory, shared pages by their share.
+// pssBytes is the proportional set size of a process: its user memory, shared pages by their share. The kernel walks
+// every page for it; with gigabytes that takes a second, during which the process cannot map memory.
 func pssBytes(pid int) (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	b, err := procText(pid, "smaps_rollup")
 	if err != nil {
-		return 0, fmt.Errorf("process %d: %w", pid, err)
+		return 0, err
 	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
-			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10, err
-		}
+	if kib, ok := kibField(b, "Pss"); ok {
+		return kib << 10, nil
 	}
 	return 0, fmt.Errorf("process %d: no Pss in smaps_rollup", pid)
 }
 
-// Machine names what a run was measured on.
-type Machine struct {
-	CPU    string `json:"cpu"`
-	Cores  int    `json:"cores"`
-	Kernel string `json:"kernel"`
-	TCP    string `json:"tcp"` // congestion control
-	Go     string `json:"go"`
+// kibField finds a line such as "Slab:   154288 kB".
+func kibField(text []byte, name string) (kib int64, ok bool) {
+	for line := range bytes.Lines(text) {
+		if rest, is := bytes.CutPrefix(line, []byte(name+":")); is {
+			n, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
+			return n, err == nil
+		}
+	}
+	return 0, false
 }
 
-// String writes the machine in a line.
-func (m Machine) String() string {
-	return fmt.Sprintf("%s, %d cores, Linux %s, TCP %s, %s", m.CPU, m.Cores, m.Kernel, m.TCP, m.Go)
+// kernelMemory is what the machine's kernel holds for everybody: its slabs, where sockets and files live, and the
+// pages that wait in TCP's buffers. What cannot be read is 0.
+func kernelMemory() (slab, buffers int64) {
+	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
+		kib, _ := kibField(b, "Slab")
+		slab = kib << 10
+	}
+	if b, err := os.ReadFile("/proc/net/sockstat"); err == nil {
+		buffers = int64(sockstat(b, "TCP", "mem")) * int64(os.Getpagesize())
+	}
+	return slab, buffers
+}
+
+// sockstat finds a number in lines such as "TCP: inuse 1 orphan 0 tw 1 alloc 1 mem 118".
+func sockstat(text []byte, protocol, name string) int {
+	for line := range bytes.Lines(text) {
+		fields := strings.Fields(string(line))
+		if len(fields) == 0 || fields[0] != protocol+":" {
+			continue
+		}
+		for i := 1; i+1 < len(fields); i += 2 {
+			if fields[i] == name {
+				n, _ := strconv.Atoi(fields[i+1])
+				return n
+			}
+		}
+	}
+	return 0
 }
 
 func machine() Machine {
@@ -81,6 +159,10 @@ func machine() Machine {
 				break
 			}
 		}
+	}
+	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
+		kib, _ := kibField(b, "MemTotal")
+		m.Memory = kib << 10
 	}
 	if b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control"); err == nil {
 		m.TCP = strings.TrimSpace(string(b))

@@ -1,205 +1,176 @@
 package bench
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
+	"cmp"
 	"maps"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"throng/bench/report"
 )
 
-// Result is what one run of a scenario gave. Fields that a scenario does not have are left out.
-type Result struct {
-	Scenario    string  `json:"scenario"`
-	URL         string  `json:"url"`
-	Conns       int     `json:"conns,omitempty"`
-	Rooms       int     `json:"rooms,omitempty"`
-	Senders     int     `json:"senders,omitempty"`
-	InFlight    int     `json:"in_flight,omitempty"`
-	Rate        float64 `json:"rate,omitempty"`
-	Payload     int     `json:"payload,omitempty"`
-	Seconds     float64 `json:"seconds,omitempty"`
-	Sent        uint64  `json:"sent,omitempty"`
-	Deliveries  uint64  `json:"deliveries,omitempty"` // within the measured time
-	PerSecond   float64 `json:"per_second,omitempty"` // deliveries, or handshakes
-	Latency     *Spread `json:"latency,omitempty"`    // from the planned instant
-	Raw         *Spread `json:"latency_raw,omitempty"`
-	LateMicros  float64 `json:"late_us,omitempty"` // by how much the loader was behind its plan, at worst
-	ClientCPU   float64 `json:"client_cpu"`        // share of one core
-	ServerCPU   float64 `json:"server_cpu,omitempty"`
-	ServerEach  float64 `json:"server_us_each,omitempty"` // CPU per delivery, microseconds
-	BytesEach   float64 `json:"bytes_each,omitempty"`     // user memory per connection
-	ConnectRate float64 `json:"connect_per_second,omitempty"`
-	Faults      Faults  `json:"faults"`
-	// Pair is the small room's result, where one is measured beside a large one.
-	Pair  *Result  `json:"pair,omitempty"`
-	Notes []string `json:"notes,omitempty"`
-}
+// The document's types have their place in bench/report.
+type (
+	Result  = report.Result
+	Faults  = report.Faults
+	Spread  = report.Spread
+	Machine = report.Machine
+)
 
-// Spread is a distribution of times in microseconds.
-type Spread struct {
-	P50   float64 `json:"p50"`
-	P90   float64 `json:"p90"`
-	P99   float64 `json:"p99"`
-	P999  float64 `json:"p999"`
-	Max   float64 `json:"max"`
-	Count int64   `json:"count"`
-}
-
-func spread(h *hdrhistogram.Histogram) *Spread {
-	if h.TotalCount() == 0 {
-		return nil
+// mergeOutcomes makes one outcome of all workers'. Marks are not merged: each worker measured by itself.
+func mergeOutcomes(from []*outcome) *outcome {
+	all := &outcome{Latency: newHist(), Raw: newHist(), Connect: newHist(), Refused: make(map[string]int)}
+	all.Faults.Disconnected = make(map[string]int)
+	for _, o := range from {
+		all.Latency.add(o.Latency)
+		all.Raw.add(o.Raw)
+		all.Connect.add(o.Connect)
+		all.Sent += o.Sent
+		all.Cycles += o.To.Cycles - o.From.Cycles
+		all.LateMax = max(all.LateMax, o.LateMax)
+		all.Foreign += o.Foreign
+		addFaults(&all.Faults, o.Faults)
+		addCounts(all.Refused, o.Refused)
+		all.Rooms = append(all.Rooms, o.Rooms...)
+		all.Storm = all.Storm.add(o.Storm)
+		if o.Slow != nil {
+			if all.Slow == nil {
+				all.Slow = &report.Slow{Rate: o.Slow.Rate, CutOff: make(map[string]int)}
+			}
+			all.Slow.Readers += o.Slow.Readers
+			all.Slow.Skipped += o.Slow.Skipped
+			addCounts(all.Slow.CutOff, o.Slow.CutOff)
+		}
 	}
-	at := func(p float64) float64 { return float64(h.ValueAtPercentile(p)) / 1e3 }
-	return &Spread{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: float64(h.Max()) / 1e3, Count: h.TotalCount()}
+	return all
 }
 
-// mark is what is known at an instant; the difference of two is what happened between.
-type mark struct {
-	at             time.Duration
-	done           uint64 // deliveries or handshakes
-	client, server time.Duration
+func addFaults(to *report.Faults, f report.Faults) {
+	to.Lost += f.Lost
+	to.Duplicated += f.Duplicated
+	to.Reordered += f.Reordered
+	to.Corrupt += f.Corrupt
+	to.Stray += f.Stray
+	to.Stalled += f.Stalled
+	addCounts(to.Disconnected, f.Disconnected)
 }
 
-func newMark(at time.Duration, done uint64, pid int) (m mark, err error) {
-	m = mark{at: at, done: done, client: ownCPU()}
-	if pid > 0 {
-		m.server, err = cpuTime(pid)
-	}
-	return m, err
-}
-
-// between fills in rates and CPU.
-func (r *Result) between(from, to mark) {
-	r.Seconds = (to.at - from.at).Seconds()
-	r.Deliveries = to.done - from.done
-	r.PerSecond = float64(r.Deliveries) / r.Seconds
-	r.ClientCPU = (to.client - from.client).Seconds() / r.Seconds
-	server := (to.server - from.server).Seconds()
-	r.ServerCPU = server / r.Seconds
-	if r.Deliveries > 0 {
-		r.ServerEach = server * 1e6 / float64(r.Deliveries)
+func addCounts(to, from map[string]int) {
+	for what, n := range from {
+		to[what] += n
 	}
 }
 
-// boundByClient is the share of a core above which the client is what was measured.
-const boundByClient = 0.95
-
-func (l *load) result(from, to mark) *Result {
-	l.check.faults.Lost = l.check.lost(l.conns, func(room, sender uint32) uint32 {
-		return l.senders[int(room)+int(sender)*max(l.cfg.Rooms, 1)].seq
-	})
-	l.check.faults.Disconnected = l.reasons
-	r := &Result{
-		Scenario: "broadcast", URL: l.target.url.String(),
-		Conns: l.cfg.Conns, Rooms: l.cfg.Rooms, Senders: l.cfg.Senders, InFlight: l.cfg.InFlight, Rate: l.cfg.Rate, Payload: l.cfg.Payload,
-		Sent: l.sent, Latency: spread(l.latency), Faults: l.check.faults,
+// result begins the document with what every scenario has. What was counted and for how long each worker knows by
+// itself, and so rates are added up.
+func (c *crew) result(from []*outcome, all *outcome) *report.Result {
+	s := &c.spec
+	r := &report.Result{
+		Format: report.Format, Began: c.began, Name: c.opts.Name, URL: c.opts.URL, Settings: c.opts.settings, Machine: machine(), Workers: len(c.members),
+		Conns: s.Conns, Rooms: s.Rooms, Senders: s.Senders, InFlight: s.InFlight, Rate: s.Rate * float64(s.Senders), Payload: s.Payload,
+		Sent: all.Sent, Latency: report.SpreadOf(all.Latency.Histogram), Connect: report.SpreadOf(all.Connect.Histogram), Faults: all.Faults,
 	}
-	r.between(from, to)
-	if l.cfg.Rate > 0 {
-		r.Raw, r.LateMicros = spread(l.raw), float64(l.lateMax)/1e3
+	if s.Senders == 0 {
+		r.Payload = 0
 	}
-	r.note()
+	if s.Rate > 0 {
+		r.Raw, r.LateMicros = report.SpreadOf(all.Raw.Histogram), float64(all.LateMax)/1e3
+	}
+	for _, o := range from {
+		if took := (o.To.At - o.From.At).Seconds(); took > 0 {
+			r.Seconds = max(r.Seconds, took)
+			r.Deliveries += o.To.Done - o.From.Done
+			r.PerSecond += float64(o.To.Done-o.From.Done) / took
+			r.ClientCPU += (o.To.CPU - o.From.CPU).Seconds() / took
+			r.ClientBusy = max(r.ClientBusy, (o.To.Thread-o.From.Thread).Seconds()/took)
+		}
+	}
+	c.server(r)
+	for _, bytes := range c.series.memory {
+		if s.Conns >= eachFromConns {
+			r.ClientEach += float64(bytes) / float64(s.Conns)
+		}
+	}
+	r.Samples = c.series.list()
+	c.distrust(r, all)
 	return r
 }
 
-// note adds the reasons to distrust the run.
-func (r *Result) note() {
-	if r.ClientCPU > boundByClient {
-		r.Notes = append(r.Notes, fmt.Sprintf("bound by the client: it took %.0f %% of a core", r.ClientCPU*100))
+// server fills in what the server took while it was measured.
+func (c *crew) server(r *report.Result) {
+	from, to := c.series.marks[0], c.series.marks[1]
+	took := to.at.Sub(from.at).Seconds()
+	if !c.series.marked[1] || took <= 0 || to.cpu <= from.cpu {
+		return
 	}
-	if late := time.Duration(r.LateMicros * 1e3); late > 10*time.Millisecond {
-		r.Notes = append(r.Notes, fmt.Sprintf("the loader sent up to %s behind its plan; latency counts from the plan", late.Round(time.Millisecond)))
-	}
-	if r.Faults.Any() {
-		r.Notes = append(r.Notes, "faults: "+r.Faults.String())
+	r.ServerCPU = (to.cpu - from.cpu).Seconds() / took
+	if r.Deliveries > 0 {
+		r.ServerEach = (to.cpu - from.cpu).Seconds() * 1e6 / float64(r.Deliveries)
 	}
 }
 
-// String lists the faults there were, with their number.
-func (f Faults) String() string {
-	var parts []string
-	add := func(n uint64, what string) {
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, what))
+// fairness holds the rooms against each other; a room that several workers have members of is put together first.
+func (o *outcome) fairness(rooms int) *report.Fairness {
+	done, latency := make([]float64, rooms), make([]hist, rooms)
+	for _, one := range o.Rooms {
+		done[one.Room] += float64(one.Done)
+		if len(one.Latency) == 0 {
+			continue
+		}
+		if h, err := hdrhistogram.Decode(one.Latency); err == nil {
+			if latency[one.Room].Histogram == nil {
+				latency[one.Room] = hist{h}
+			} else {
+				latency[one.Room].Merge(h)
+			}
 		}
 	}
-	add(f.Lost, "lost")
-	add(f.Duplicated, "duplicated")
-	add(f.Reordered, "reordered")
-	add(f.Corrupt, "corrupt")
-	add(f.Stray, "in the wrong room")
-	for _, why := range slices.Sorted(maps.Keys(f.Disconnected)) {
-		add(uint64(f.Disconnected[why]), "disconnected ("+why+")")
+	type of struct {
+		room int
+		p99  float64
 	}
-	if len(parts) == 0 {
-		return "none"
+	var all []of
+	var sum, squares float64
+	for i, h := range latency {
+		sum += done[i]
+		squares += done[i] * done[i]
+		if h.Histogram != nil {
+			all = append(all, of{i, float64(h.ValueAtPercentile(99)) / 1e3})
+		}
 	}
-	return strings.Join(parts, ", ")
+	f := &report.Fairness{Rooms: rooms}
+	if squares > 0 {
+		f.Jain = sum * sum / (float64(rooms) * squares)
+	}
+	if len(all) > 0 {
+		slices.SortFunc(all, func(a, b of) int { return cmp.Compare(a.p99, b.p99) })
+		worst := all[len(all)-1]
+		f.BestP99, f.MedianP99, f.WorstP99, f.Worst = all[0].p99, all[len(all)/2].p99, worst.p99, worst.room
+	}
+	return f
 }
 
-// write prints the result for a reader, or as JSON.
-func (r *Result) write(w io.Writer, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(w).Encode(r)
+func (s *stormOutcome) add(o *stormOutcome) *stormOutcome {
+	if o == nil {
+		return s
 	}
-	var b strings.Builder
-	line := func(name, format string, a ...any) {
-		fmt.Fprintf(&b, "%-14s "+format+"\n", append([]any{name}, a...)...)
+	if s == nil {
+		s = &stormOutcome{Back: newHist(), Served: newHist()}
 	}
-	line(r.Scenario, "%s", r.URL)
-	switch {
-	case r.Rate > 0:
-		line("connections", "%d, %d senders at %g messages/s each, %d bytes", r.Conns, r.Senders, r.Rate, r.Payload)
-	case r.Senders > 0:
-		line("connections", "%d, %d rooms, %d senders, %d in flight, %d bytes", r.Conns, max(r.Rooms, 1), r.Senders, r.InFlight, r.Payload)
-	default:
-		line("connections", "%d", r.Conns)
-	}
-	if r.PerSecond > 0 {
-		line("per second", "%.0f over %.1f s", r.PerSecond, r.Seconds)
-	}
-	latency := func(name string, s *Spread) {
-		if s != nil {
-			line(name, "p50 %.2f, p90 %.2f, p99 %.2f, p99.9 %.2f, max %.2f ms", s.P50/1e3, s.P90/1e3, s.P99/1e3, s.P999/1e3, s.Max/1e3)
-		}
-	}
-	latency("latency", r.Latency)
-	latency("uncorrected", r.Raw)
-	if r.BytesEach > 0 {
-		line("memory", "%.0f bytes a connection", r.BytesEach)
-	}
-	if r.ConnectRate > 0 {
-		line("connected", "%.0f a second", r.ConnectRate)
-	}
-	if r.ServerCPU > 0 {
-		line("server CPU", "%.0f %%, %.2f microseconds each", r.ServerCPU*100, r.ServerEach)
-	}
-	line("client CPU", "%.0f %%", r.ClientCPU*100)
-	line("faults", "%s", r.Faults)
-	for _, n := range r.Notes {
-		line("note", "%s", n)
-	}
-	if r.Pair != nil {
-		line("the pair", "")
-		if err := r.Pair.write(&prefixed{&b}, false); err != nil {
-			return err
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	s.Clients += o.Clients
+	s.Away += o.Away
+	s.Hungry += o.Hungry
+	s.Attempts += o.Attempts
+	s.Back.add(o.Back)
+	s.Served.add(o.Served)
+	s.AllBack, s.AllServed = max(s.AllBack, o.AllBack), max(s.AllServed, o.AllServed)
+	return s
 }
 
-// prefixed indents what is written through it, a whole text at a time.
-type prefixed struct{ b *strings.Builder }
-
-func (p *prefixed) Write(text []byte) (int, error) {
-	for line := range strings.Lines(string(text)) {
-		p.b.WriteString("  " + line)
+func clonedCounts(m map[string]int) map[string]int {
+	if len(m) == 0 {
+		return nil
 	}
-	return len(text), nil
+	return maps.Clone(m)
 }

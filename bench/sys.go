@@ -74,6 +74,9 @@ const (
 	goneEvents = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 )
 
+// threadCPU is the CPU time of the calling thread.
+func threadCPU() time.Duration { return clockRead(unix.CLOCK_THREAD_CPUTIME_ID) }
+
 func rawClose(fd int32) { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // poller is an epoll with an eventfd that wakes it, for one goroutine; only wakeUp may be called by others.
@@ -115,7 +118,7 @@ func (p *poller) control(op int, fd, tag int32, events uint32) error {
 
 // wait returns what is ready. It sleeps, if at all, in a call that the scheduler knows of, so that other
 // goroutines of a process with one CPU get it meanwhile.
-func (p *poller) wait() []unix.EpollEvent {
+func (p *poller) wait(atMost time.Duration) []unix.EpollEvent {
 	at, room := uintptr(unsafe.Pointer(unsafe.SliceData(p.events))), uintptr(len(p.events))
 	if p.busy {
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), at, room, 0, 0, 0)
@@ -123,8 +126,8 @@ func (p *poller) wait() []unix.EpollEvent {
 			return p.events[:n]
 		}
 	}
-	const sleepMillisMax = 100
-	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), at, room, sleepMillisMax, 0, 0)
+	millis := (atMost + time.Millisecond - 1) / time.Millisecond
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), at, room, uintptr(millis), 0, 0)
 	p.busy = errno == 0 && n > 0
 	if !p.busy {
 		return nil
@@ -156,13 +159,14 @@ func newTimer(p *poller) (timer, error) {
 	return timer{fd: int32(fd)}, p.control(unix.EPOLL_CTL_ADD, int32(fd), tagTimer, unix.EPOLLIN)
 }
 
-// after arms the timer; what is due already fires at once. Arming also takes back an expiry not yet read.
-func (t timer) after(d time.Duration) {
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(d, 1)))}
-	_ = unix.TimerfdSettime(int(t.fd), 0, &spec, nil)
+// at arms the timer; what is due already fires at once. Arming also takes back an expiry not yet read.
+func (t timer) at(when instant) {
+	spec := unix.ItimerSpec{}
+	if when < forever {
+		spec.Value = unix.NsecToTimespec(int64(max(when, 1)))
+	}
+	_ = unix.TimerfdSettime(int(t.fd), unix.TFD_TIMER_ABSTIME, &spec, nil)
 }
-
-func (t timer) off() { _ = unix.TimerfdSettime(int(t.fd), 0, &unix.ItimerSpec{}, nil) }
 
 func sockaddr(addr netip.AddrPort) (unix.Sockaddr, int) {
 	if ip := addr.Addr().Unmap(); ip.Is4() {

@@ -23,7 +23,8 @@ type Line struct {
 	Verdict string `json:"verdict"`
 }
 
-// Median is the middle of a figure's rounds, with their range and the client's CPU share in the middle round.
+// Median is the middle of a figure's rounds, with their range. ClientCPU is the busiest client process's share of its
+// core in the middle round.
 type Median struct {
 	Value     float64 `json:"value"`
 	Min       float64 `json:"min"`
@@ -34,6 +35,7 @@ type Median struct {
 // Table is all that the numbers command prints.
 type Table struct {
 	Machine Machine  `json:"machine"`
+	Cores   string   `json:"cores"` // "own" or "shared"
 	Rounds  int      `json:"rounds"`
 	Lines   []Line   `json:"lines"`
 	Notes   []string `json:"notes,omitempty"`
@@ -41,13 +43,13 @@ type Table struct {
 }
 
 func (n *numbers) table(figures []figure) *Table {
-	t := &Table{Machine: machine(), Rounds: n.rounds}
+	t := &Table{Machine: machine(), Cores: string(n.where), Rounds: n.rounds}
 	for _, r := range rows {
 		if slices.ContainsFunc(figures, func(f figure) bool { return f.name == r.figure }) {
 			t.Lines = append(t.Lines, n.line(r))
 		}
 	}
-	n.judge(t)
+	t.Notes, t.Runs = n.judge(figures)
 	return t
 }
 
@@ -108,15 +110,56 @@ func (n *numbers) verdict(r row, l Line) (ok bool, why string) {
 	return false, "missed"
 }
 
-// judge adds the reasons to distrust the table, and all results.
-func (n *numbers) judge(t *Table) {
+// judge gives the reasons to distrust a table, and all results behind it.
+func (n *numbers) judge(figures []figure) (notes []string, runs []Result) {
 	seen := make(map[string]bool)
 	note := func(format string, a ...any) {
-		if text := fmt.Sprintf(format, a...); !seen[text] {
-			seen[text] = true
-			t.Notes = append(t.Notes, text)
+		text := fmt.Sprintf(format, a...)
+		// What differs in its figures alone is said once.
+		head, tail, _ := strings.Cut(text, ": ")
+		if kind := head + strings.Map(dropDigits, tail); !seen[kind] {
+			seen[kind] = true
+			notes = append(notes, text)
 		}
 	}
+	for _, text := range n.notes {
+		note("%s", text)
+	}
+	n.judgeYardstick(note)
+	var steal, others float64
+	for _, f := range figures {
+		for _, c := range n.field {
+			for _, one := range n.runs[runKey{f.name, c.name}] {
+				steal, others = max(steal, one.steal), max(others, one.others)
+				if one.err != nil {
+					note("%s, %s: %v", f.name, c.name, one.err)
+					continue
+				}
+				one.result.Name = f.name + ", " + c.name
+				runs = append(runs, *one.result)
+				n.judgeRun(note, one.result, c)
+			}
+		}
+	}
+	const disturbing = 0.05
+	if steal > disturbing || others > disturbing {
+		note("the machine was not ours alone: up to %.0f %% of it went to other processes, up to %.0f %% to the hypervisor", others*100, steal*100)
+	}
+	if n.where == coresOwn && n.launcher != nil && len(n.launcher.cpus) < 2 {
+		note("one CPU only: server and client shared it")
+	}
+	return notes, runs
+}
+
+func dropDigits(r rune) rune {
+	if r >= '0' && r <= '9' {
+		return -1
+	}
+	return r
+}
+
+// judgeYardstick holds the bare server against its own floors, which are those of one core.
+func (n *numbers) judgeYardstick(note func(string, ...any)) {
 	for _, r := range rows {
 		if r.floor == 0 || r.bare == "" {
 			continue
@@ -125,34 +168,20 @@ func (n *numbers) judge(t *Table) {
 			note("the bare server (%s) reached %.2f %s in %s, below its own floor of %g: the ratios say nothing", r.bare, m.Value, r.unit, r.figure, r.floor)
 		}
 	}
-	var steal, others float64
-	for _, f := range figures(n.short) {
-		for _, server := range f.servers {
-			for _, one := range n.runs[runKey{f.name, server}] {
-				steal, others = max(steal, one.steal), max(others, one.others)
-				if one.err != nil {
-					note("%s, %s: %v", f.name, server, one.err)
-					continue
-				}
-				one.result.Scenario = f.name + ", " + server
-				t.Runs = append(t.Runs, *one.result)
-				if one.result.Faults.Any() {
-					note("%s, %s: %s", f.name, server, one.result.Faults)
-				}
-				if p := one.result.Pair; p != nil && p.Faults.Any() {
-					note("%s, %s, the pair: %s", f.name, server, p.Faults)
-				}
-				if p := one.result.Pair; p != nil {
-					for _, text := range p.Notes {
-						note("%s, %s, the pair: %s", f.name, server, text)
-					}
-				}
-			}
-		}
+}
+
+// judgeRun tells of faults. What else a run says of itself is told of throng alone: of all peers it would be too much.
+func (n *numbers) judgeRun(note func(string, ...any), r *Result, c *contender) {
+	if r.Faults.Any() {
+		note("%s: %s", r.Name, r.Faults)
 	}
-	const disturbing = 0.05
-	if steal > disturbing || others > disturbing {
-		note("the machine was not ours alone: up to %.0f %% of it went to other processes, up to %.0f %% to the hypervisor", others*100, steal*100)
+	if r.Flood != nil && r.Flood.Faults.Any() {
+		note("%s, the flood: %s", r.Name, r.Flood.Faults)
+	}
+	if c.name == throng {
+		for _, text := range r.Notes {
+			note("%s: %s", r.Name, text)
+		}
 	}
 }
 
@@ -177,7 +206,7 @@ func median(runs []run, value func(*Result) float64) *Median {
 		return 0
 	})
 	middle := have[len(have)/2]
-	return &Median{Value: value(middle), Min: value(have[0]), Max: value(have[len(have)-1]), ClientCPU: middle.ClientCPU}
+	return &Median{Value: value(middle), Min: value(have[0]), Max: value(have[len(have)-1]), ClientCPU: busiest(middle)}
 }
 
 func (t *Table) write(w io.Writer, asJSON bool) error {
@@ -186,7 +215,7 @@ func (t *Table) write(w io.Writer, asJSON bool) error {
 		e.SetIndent("", "  ")
 		return e.Encode(t)
 	}
-	fmt.Fprintf(w, "%s\nmedians of %d rounds; server on one core, client on another; client CPU bare / throng, * is bound by the client\n\n", t.Machine, t.Rounds)
+	fmt.Fprintf(w, "%s\n%s; %s; client CPU bare / throng, * is bound by the client\n\n", t.Machine, ofRounds(t.Rounds), placement(t.Cores))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "figure\tunit\tbare\tthrong\tratio\ttarget\tclient CPU\t")
 	for _, l := range t.Lines {
@@ -200,7 +229,18 @@ func (t *Table) write(w io.Writer, asJSON bool) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	for _, n := range t.Notes {
+	return writeNotes(w, t.Notes)
+}
+
+func ofRounds(n int) string {
+	if n == 1 {
+		return "one round"
+	}
+	return fmt.Sprintf("medians of %d rounds", n)
+}
+
+func writeNotes(w io.Writer, notes []string) error {
+	for _, n := range notes {
 		fmt.Fprintf(w, "\nnote: %s", strings.ReplaceAll(n, "\n", "\n      "))
 	}
 	_, err := fmt.Fprintln(w)
@@ -232,4 +272,17 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// busiest is the share of a core that the busiest process of the client had; a flood shares the core with what is
+// measured beside it.
+func busiest(r *Result) float64 {
+	share := r.ClientBusy
+	if share == 0 {
+		share = r.ClientCPU
+	}
+	if r.Flood != nil {
+		share += busiest(r.Flood)
+	}
+	return share
 }

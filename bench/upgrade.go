@@ -80,20 +80,26 @@ func headerValue(head []byte, name string) []byte {
 
 // handshake is a client's request to one host, and the answer it expects.
 type handshake struct {
-	host   string
-	key    string
-	accept [28]byte
+	host        string
+	key         string
+	accept      [28]byte
+	subprotocol string
 }
 
-func newHandshake(host string, nonce [16]byte) handshake {
-	h := handshake{host: host, key: base64.StdEncoding.EncodeToString(nonce[:])}
+func newHandshake(host, subprotocol string, nonce [16]byte) handshake {
+	h := handshake{host: host, subprotocol: subprotocol, key: base64.StdEncoding.EncodeToString(nonce[:])}
 	h.accept = acceptKey([]byte(h.key))
 	return h
 }
 
 func (h *handshake) appendRequest(b []byte, path string) []byte {
-	return fmt.Appendf(b, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", path, h.host, h.key)
+	b = append(append(append(b, "GET "...), path...), " HTTP/1.1\r\nHost: "...)
+	b = append(append(b, h.host...), "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "...)
+	b = append(b, h.key...)
+	if h.subprotocol != "" {
+		b = append(append(b, "\r\nSec-WebSocket-Protocol: "...), h.subprotocol...)
+	}
+	return append(b, "\r\n\r\n"...)
 }
 
 var errAnswerLong = errors.New("the answer to the handshake has no end within 8 KiB")
@@ -114,6 +120,9 @@ func (h *handshake) answer(b []byte) (n int, err error) {
 	}
 	if !bytes.Equal(headerValue(head, "Sec-WebSocket-Accept"), h.accept[:]) {
 		return 0, errors.New("refused: wrong Sec-WebSocket-Accept")
+	}
+	if got := headerValue(head, "Sec-WebSocket-Protocol"); string(got) != h.subprotocol {
+		return 0, fmt.Errorf("refused: subprotocol %.30q in the answer, want %q", got, h.subprotocol)
 	}
 	return end + 4, nil
 }
