@@ -60,25 +60,46 @@ func (s *Server) OnRequest(r *protocol.Request) protocol.Response {
 	case "/healthz":
 		return health(true, "")
 	case "/readyz":
-		if s.Ready == nil {
-			return health(true, "")
+		return health(s.ready())
+	case "/", "*":
+		if method == "OPTIONS" {
+			return s.options()
 		}
-		return health(s.Ready())
-	default:
-		return s.page(r, method, path)
 	}
+	return s.page(r, method)
 }
 
-func (s *Server) page(r *protocol.Request, method, path string) protocol.Response {
-	if method == "OPTIONS" {
-		return protocol.Response{Status: 204, Headers: [][2]string{{"Allow", allow}}}
+// options is the answer to OPTIONS /, with which HAProxy checks a server that it
+// was told nothing about: what a balancer wants to know then is what /readyz says.
+func (s *Server) options() protocol.Response {
+	if ok, why := s.ready(); !ok {
+		return health(false, why)
 	}
+	return noContent()
+}
+
+func (s *Server) ready() (ok bool, why string) {
+	if s.Ready == nil {
+		return true, ""
+	}
+	return s.Ready()
+}
+
+func (s *Server) page(r *protocol.Request, method string) protocol.Response {
 	if s.Page != nil {
-		if resp, ok := s.Page(path, string(r.Header("If-None-Match"))); ok {
+		if resp, ok := s.Page(string(r.Path), string(r.Header("If-None-Match"))); ok {
+			if method == "OPTIONS" {
+				return noContent()
+			}
 			return resp
 		}
 	}
 	return errNoPage.Response()
+}
+
+// noContent says what can be asked, and nothing else.
+func noContent() protocol.Response {
+	return protocol.Response{Status: 204, Headers: [][2]string{{"Allow", allow}}}
 }
 
 // health is the answer to a balancer's question.

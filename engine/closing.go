@@ -30,6 +30,7 @@ func (c *Conn) end(why Reason, code uint16, text string) {
 	last := protocol.AppendClose(make([]byte, 0, closeFrameMax), code, text) // panics on a code that must not be sent
 	c.reason, c.state = why, stateClosing
 	l.open--
+	c.see(code)
 	c.greet()
 	c.flushSeats()
 	c.leaveAll()
@@ -74,8 +75,8 @@ func (c *Conn) lastWords() {
 // speakOut lets input through that was held back, whatever it was held for.
 func (c *Conn) speakOut() {
 	if c.extra != nil && c.extra.held != nil && c.state == stateOpen {
-		c.loop.drain.flushing = true
-		defer func() { c.loop.drain.flushing = false }()
+		c.loop.flushing = true
+		defer func() { c.loop.flushing = false }()
 		c.resume()
 	}
 }
@@ -125,11 +126,16 @@ func (l *loop) reapOne(c *Conn) {
 		}
 		_ = c.gc.EventLoop().Close(c.gc) // calls OnClose, which finds c doomed already
 	}
+	l.remember(c)
 	l.conns[c.timer] = nil
 	l.wheel.Remove(c.timer)
 	c.timer = timeouts.None
 	l.stats.ends[c.reason]++
 	l.engine.gate.release()
+	l.engine.uncountAddress(c, l.entered)
+	if c.flags&flagTurned != 0 {
+		l.turning--
+	}
 	if c.flags&flagCounted != 0 {
 		l.alive.Add(-1)
 	}
@@ -169,7 +175,11 @@ func (c *Conn) finish() {
 // the peer's Close frame.
 func (c *Conn) receiveLast(data []byte) {
 	x := c.need()
-	if x.read += len(data); x.read > closingReadBytesMax {
+	limit := closingReadBytesMax
+	if c.flags&flagTurned != 0 {
+		limit = readBytes // a flood of those who were not let in costs a read each
+	}
+	if x.read += len(data); x.read > limit {
 		c.giveUp()
 		return
 	}

@@ -17,25 +17,15 @@ type Config struct {
 	Loops     int      // event loops; 0: one for each CPU the process may use
 	ReusePort bool     // let several processes listen on one port
 
-	// MaxConnections is the ceiling. Auto takes what the descriptor limit
-	// leaves after a reserve for the server's own files.
-	MaxConnections int
+	Limits // to begin with; see Engine.SetLimits
 
+	Proxy            ProxyMode // do connections start with a PROXY header
+	AddressPrefix6   int       // bits of an IPv6 address that limits by address look at; 0: all
 	Head             protocol.HeadLimits
-	Origins          protocol.Origins
-	HandshakeTimeout time.Duration // from accept to the complete request, not extended by progress
-	IdleTimeout      time.Duration // silence of a client until it is closed with 4408
-	IdleMessagesOnly bool          // only complete messages count as life, not control frames
-	PingInterval     time.Duration // silence of a client until it is pinged, and between pings
-	CloseTimeout     time.Duration // from our Close frame until TCP is ended by us
-	WriteTimeout     time.Duration // age of the oldest unsent byte at which a reader is cut off
+	IdleMessagesOnly bool // only complete messages count as life, not control frames
 
 	Decoder       protocol.DecoderConfig
-	FramesPerTurn int     // frames of one connection before others are served
-	MessageRate   float64 // messages per second and connection
-	MessageBurst  int     // messages that may come at once when MessageRate is on
-	PingRate      float64 // pings per second and connection
-	PingBurst     int
+	FramesPerTurn int // frames of one connection before others are served
 
 	LogBytes    int   // bytes a topic's log keeps, per loop, for those who lag
 	LogMessages int   // messages it keeps
@@ -45,6 +35,10 @@ type Config struct {
 
 	Compress      bool // negotiate permessage-deflate
 	CompressAbove int  // bytes from which a message is compressed
+
+	// Ends is how many ends of connections are kept for whoever asks why one
+	// was disconnected. A tenth as many are kept of failed handshakes, apart.
+	Ends int
 
 	KeepAlive   time.Duration // TCP keepalive
 	UserTimeout time.Duration // TCP_USER_TIMEOUT: unacknowledged output until the kernel gives up
@@ -58,25 +52,20 @@ const Auto = -1
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Listen:           []string{":8080"},
-		MaxConnections:   Auto,
-		Head:             protocol.DefaultHeadLimits(),
-		HandshakeTimeout: 5 * time.Second,  // a phone on a bad link needs 2; an attacker gets no more
-		IdleTimeout:      60 * time.Second, // twice a ping and its answer
-		PingInterval:     25 * time.Second, // below the 30 s after which some NATs forget a flow
-		CloseTimeout:     2 * time.Second,
-		WriteTimeout:     10 * time.Second,
-		Decoder:          protocol.DefaultDecoderConfig(),
-		FramesPerTurn:    1024, // about 200 microseconds of tiny frames
-		PingRate:         10,
-		PingBurst:        50,
-		LogBytes:         1 << 20,
-		LogMessages:      8192,
-		Backlog:          256 << 10,
-		SendBuffer:       128 << 10, // bounds what the kernel keeps for a reader that does not read
-		CompressAbove:    256,       // below it the deflate block costs more than it saves
-		KeepAlive:        time.Minute,
-		UserTimeout:      30 * time.Second,
+		Listen:         []string{":8080"},
+		Limits:         defaultLimits(),
+		AddressPrefix6: 64, // what a provider gives one home, at least
+		Head:           protocol.DefaultHeadLimits(),
+		Decoder:        protocol.DefaultDecoderConfig(),
+		FramesPerTurn:  1024, // about 200 microseconds of tiny frames
+		LogBytes:       1 << 20,
+		LogMessages:    8192,
+		Backlog:        256 << 10,
+		SendBuffer:     128 << 10, // bounds what the kernel keeps for a reader that does not read
+		CompressAbove:  256,       // below it the deflate block costs more than it saves
+		Ends:           10_000,    // 2 MiB, once there were so many
+		KeepAlive:      time.Minute,
+		UserTimeout:    30 * time.Second,
 	}
 }
 
@@ -93,14 +82,12 @@ func (c *Config) check() error {
 		return errors.New("engine: no address to listen on")
 	case c.Loops < 0 || c.Loops > loopsMax:
 		return fmt.Errorf("engine: %d loops; allowed are 1 to %d", c.Loops, loopsMax)
+	case c.AddressPrefix6 < 0 || c.AddressPrefix6 > 128:
+		return fmt.Errorf("engine: a prefix of %d bits; an IPv6 address has 128", c.AddressPrefix6)
+	case c.AddressPrefix6 == 0:
+		c.AddressPrefix6 = 128
 	}
-	if c.MessageRate > 0 && c.MessageBurst == 0 {
-		c.MessageBurst = max(1, int(5*c.MessageRate))
-	}
-	if c.PingRate > 0 && c.PingBurst == 0 {
-		c.PingBurst = max(1, int(5*c.PingRate))
-	}
-	return nil
+	return c.Limits.check()
 }
 
 const (

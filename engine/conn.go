@@ -23,27 +23,30 @@ type Conn struct {
 	loop    *loop
 	value   any
 	decoder protocol.Decoder
-	seat0   seat       // its first topic
-	seats   *[]seat    // the others
+	seat0   seat       // its first topic; the others are in extra
 	lagging *lagRecord // while it cannot take all it is sent
 	extra   *extra     // while it needs more than the rest
+	in      uint64     // bytes received
+	out     uint64     // bytes sent, without those that its places account for (see sent)
 
-	accepted int64 // nanoseconds of the gate's clock, 0 if it came another way
 	timer    timeouts.ID
+	accepted stamp
 	fd       int32 // -1 once gone
 	remote   remote
 	state    connState
 	reason   Reason
 	encoding protocol.Encoding
-	flags    connFlags
 	enrolled bool // set once, in OnOpen; read by the gate after enrolling
+	flags    connFlags
+	serial   uint16 // counts the loop's connections, for the ID
 }
 
 // connBytes is what a connection takes besides gnet's own part.
 const connBytes = int(unsafe.Sizeof(Conn{}))
 
-// A connection must stay small: this does not compile when it outgrows its bound.
-const connBytesMax = 160
+// A connection must stay small: this does not compile when it outgrows its bound,
+// which is a size class of the allocator; the next is 160.
+const connBytesMax = 144
 
 const _ = uint(connBytesMax - connBytes)
 
@@ -68,15 +71,23 @@ const (
 	flagRefused                         // the upgrade was refused, or plain HTTP answered
 	flagAnnounced                       // OnOpen was called, so OnClose will be
 	flagCounted                         // stands in loop.alive
+	flagDoorstep                        // what comes next may be a PROXY header
+	flagProxied                         // remote is what a PROXY header said, or it said LOCAL
+	flagInBook                          // counted in the engine's book of addresses
+	flagInHead                          // counted there among the handshakes
+	flagTurned                          // counted in loop.turning
 )
 
 // extra is what a connection borrows while it needs it.
 type extra struct {
-	held     []byte // a partial request head, or input that waits while paused
-	waiting  *Topic // the congested topic that it published to
-	pong     []byte // payload of the newest ping, while output is pending
+	seats    *[]seat // its topics but the first
+	sight    *sight  // what it was like when it was told to go
+	held     []byte  // a partial request head, or input that waits while paused
+	waiting  *Topic  // the congested topic that it published to
+	pong     []byte  // payload of the newest ping, while output is pending
 	messages bucket
 	pings    bucket
+	bytes    bucket
 	hasPong  bool
 	read     int // bytes thrown away since the close
 }
@@ -87,6 +98,19 @@ func (c *Conn) need() *extra {
 		c.extra = new(extra)
 	}
 	return c.extra
+}
+
+// stamp is an instant in four bytes: units of nanotime, which come round after two
+// years, and 0 for none. It is rounded up, so that no deadline comes early.
+type stamp uint32
+
+const stampUnit = 16 * time.Millisecond
+
+func stampNow() stamp { return stamp(nanotime()/int64(stampUnit)) + 1 }
+
+// age is the time since, if that is less than a year.
+func (s stamp) age() time.Duration {
+	return time.Duration(max(0, int32(stampNow()-1-s))) * stampUnit
 }
 
 // seat is a connection's place in a lane.
@@ -112,11 +136,18 @@ func (c *Conn) eachSeat(f func(*seat)) {
 	if c.seat0.lane != nil {
 		f(&c.seat0)
 	}
-	if c.seats != nil {
-		for i := range *c.seats {
-			f(&(*c.seats)[i])
-		}
+	others := c.others()
+	for i := range others {
+		f(&others[i])
 	}
+}
+
+// others returns the places that the connection has besides its first.
+func (c *Conn) others() []seat {
+	if c.extra == nil || c.extra.seats == nil {
+		return nil
+	}
+	return *c.extra.seats
 }
 
 // seat returns the connection's place in a lane.
@@ -124,11 +155,10 @@ func (c *Conn) seat(ln *lane) *seat {
 	if c.seat0.lane == ln {
 		return &c.seat0
 	}
-	if c.seats != nil {
-		for i := range *c.seats {
-			if (*c.seats)[i].lane == ln {
-				return &(*c.seats)[i]
-			}
+	others := c.others()
+	for i := range others {
+		if others[i].lane == ln {
+			return &others[i]
 		}
 	}
 	return nil
@@ -146,13 +176,20 @@ func remoteOf(a netip.AddrPort) remote {
 	return remote{ip: ip.As16(), port: a.Port(), is4: ip.Is4()}
 }
 
-// RemoteAddr returns the peer's address. Any goroutine.
-func (c *Conn) RemoteAddr() netip.AddrPort {
-	ip := netip.AddrFrom16(c.remote.ip)
-	if c.remote.is4 {
+func (r remote) addr() netip.Addr {
+	ip := netip.AddrFrom16(r.ip)
+	if r.is4 {
 		ip = ip.Unmap()
 	}
-	return netip.AddrPortFrom(ip, c.remote.port)
+	return ip
+}
+
+func (r remote) addrPort() netip.AddrPort { return netip.AddrPortFrom(r.addr(), r.port) }
+
+// RemoteAddr returns the peer's address, which is what a trusted balancer's PROXY
+// header says if there was one. Any goroutine.
+func (c *Conn) RemoteAddr() netip.AddrPort {
+	return c.remote.addrPort()
 }
 
 // Value returns what SetValue stored. Loop-owned.
@@ -212,14 +249,16 @@ func (c *Conn) Join(name string) *Topic {
 	t := l.engine.topics.enter(l.engine, name)
 	ln := t.subscribe(l, c)
 	s := seat{lane: ln, slot: uint32(ln.add(c, c.lagging != nil))}
-	switch {
-	case c.seat0.lane == nil:
+	c.out -= ln.log.head()
+	if c.seat0.lane == nil {
 		c.seat0 = s
-	case c.seats == nil:
-		c.seats = &[]seat{s}
-	default:
-		*c.seats = append(*c.seats, s)
+		return t
 	}
+	x := c.need()
+	if x.seats == nil {
+		x.seats = new([]seat)
+	}
+	*x.seats = append(*x.seats, s)
 	return t
 }
 
@@ -245,15 +284,13 @@ func (c *Conn) Leave(t *Topic) {
 		c.seat0 = seat{}
 		return
 	}
-	if c.seats == nil {
-		return
-	}
-	for i := range *c.seats {
-		if s := &(*c.seats)[i]; s.lane.local.topic == t {
+	others := c.others()
+	for i := range others {
+		if s := &others[i]; s.lane.local.topic == t {
 			c.stand(s)
-			last := len(*c.seats) - 1
-			(*c.seats)[i] = (*c.seats)[last]
-			*c.seats = (*c.seats)[:last]
+			last := len(others) - 1
+			others[i], others[last] = others[last], seat{}
+			*c.extra.seats = others[:last]
 			return
 		}
 	}
@@ -262,6 +299,7 @@ func (c *Conn) Leave(t *Topic) {
 // stand gives up one place.
 func (c *Conn) stand(s *seat) {
 	t, slot, ln := s.lane.local.topic, int(s.slot), s.lane
+	c.out += ln.subs[slot].cursor
 	t.unsubscribe(c.loop, c.encoding)
 	ln.remove(c.loop, slot)
 }
@@ -269,7 +307,10 @@ func (c *Conn) stand(s *seat) {
 // leaveAll gives up every place. Never during a slice.
 func (c *Conn) leaveAll() {
 	c.eachSeat(c.stand)
-	c.seat0, c.seats = seat{}, nil
+	c.seat0 = seat{}
+	if c.extra != nil {
+		c.extra.seats = nil
+	}
 }
 
 // Publish gives everybody subscribed to the topic, this connection included if

@@ -39,20 +39,20 @@ func (l *loop) rearm(c *Conn, class uint8, wait time.Duration) {
 // openWait is the silence after which an open connection is looked at next:
 // the next ping, or the idle limit.
 func (l *loop) openWait(silent time.Duration) time.Duration {
-	cfg := &l.engine.cfg
+	lim := l.limits
 	wait := never
-	if p := cfg.PingInterval; p > 0 {
+	if p := lim.PingInterval; p > 0 {
 		wait = (silent/p + 1) * p
 	}
-	if cfg.IdleTimeout > 0 {
-		wait = min(wait, cfg.IdleTimeout)
+	if lim.IdleTimeout > 0 {
+		wait = min(wait, lim.IdleTimeout)
 	}
 	return wait
 }
 
 // expire is called by the wheel for each timer whose time has come.
 func (l *loop) expire(id timeouts.ID, class uint8, silent time.Duration) time.Duration {
-	cfg := &l.engine.cfg
+	lim := l.limits
 	if class == classOpen {
 		if first := l.openWait(0); silent < first {
 			return first // it spoke since: the connection itself is not touched
@@ -70,16 +70,39 @@ func (l *loop) expire(id timeouts.ID, class uint8, silent time.Duration) time.Du
 		l.wheel.Touch(id, l.now)
 		return l.openWait(0)
 	}
-	if cfg.IdleTimeout > 0 && silent >= cfg.IdleTimeout {
-		l.stats.idleLate.observe((silent - cfg.IdleTimeout).Seconds())
+	if lim.IdleTimeout > 0 && silent >= lim.IdleTimeout {
+		l.stats.idleLate.observe((silent - lim.IdleTimeout).Seconds())
 		c.evictIdle()
 		return tickNanos
 	}
-	if cfg.PingInterval > 0 && silent >= cfg.PingInterval && c.lagging == nil {
+	if lim.PingInterval > 0 && silent >= lim.PingInterval && c.lagging == nil {
 		l.stats.pingsOut++
 		c.write(pingFrame)
 	}
 	return l.openWait(silent)
+}
+
+// retimeStale places the timers of open connections anew, for at most a slice,
+// after the timeouts were changed: one may have come nearer. Loop-owned, once a
+// turn.
+func (l *loop) retimeStale() {
+	if l.stale == 0 {
+		return
+	}
+	l.stale = min(l.stale, len(l.conns))
+	for deadline := nanotime() + sliceNanos; l.stale > 0; {
+		l.stale--
+		if c := l.conns[l.stale]; c != nil && c.state == stateOpen {
+			touched := l.wheel.Touched(c.timer)
+			l.wheel.Set(c.timer, classOpen, touched, l.openWait(time.Duration(l.now-touched)))
+		}
+		if l.stale%wheelBudget == 0 && nanotime() >= deadline {
+			break
+		}
+	}
+	if l.stale > 0 {
+		l.bell.ring()
+	}
 }
 
 // pingFrame is a server's ping without payload.
@@ -112,7 +135,7 @@ func (l *loop) expireClosing(c *Conn, silent time.Duration) time.Duration {
 	if c.flags&(flagPeerDone|flagRefused) != 0 {
 		c.finish()
 	}
-	if limit := l.engine.cfg.CloseTimeout; limit == 0 || silent < limit {
+	if limit := l.limits.CloseTimeout; limit == 0 || silent < limit {
 		return silent + tickNanos
 	}
 	c.giveUp()
@@ -127,9 +150,11 @@ const wheelBudget = 32
 func (l *loop) tick(asked int64) {
 	real := l.engine.clock()
 	l.stats.lag.observe(float64(real-asked) / 1e9)
+	l.tickLag.observe(real, real-asked)
 	l.leaveOut(real - l.ticked - 2*tickNanos)
 	l.now = real - l.skew
 	l.ticked = real
+	l.engine.ticked.Store(real)
 	l.lastTick.Store(nanotime())
 	if l.wheelTurn() {
 		l.tickDue.CompareAndSwap(0, asked) // more timers are due: go on after the sockets

@@ -1,12 +1,12 @@
 package engine
 
 import (
-	"context"
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,8 +21,13 @@ type Engine struct {
 	handler   Handler
 	upgrader  Upgrader
 	requester Requester
-	debug     bool
+	describer Describer
 	clock     func() int64 // nanoseconds; nanotime but in tests
+
+	limits     atomic.Pointer[liveLimits]
+	addresses  *addressBook
+	handshakes sharedPace // upgrades, of all loops together
+	pressure   pressure
 
 	loops   []*loop
 	gate    *gate
@@ -31,8 +36,13 @@ type Engine struct {
 	panics  panicBook
 
 	endLines, refusalLines logClass
+	proxyLines             seldom
 
+	started  time.Time
 	draining atomic.Bool
+	leavers  leavers
+	samples  samples
+	ticked   atomic.Int64  // nanoseconds at the last tick of any loop, for who needs no better clock
 	eased    atomic.Uint64 // how often a topic ceased to be congested
 	stalls   atomic.Uint64 // how often a loop was found blocked
 	urgent   chan struct{} // asks the ticker for shorter ticks
@@ -53,6 +63,10 @@ func New(cfg Config, h Handler) (*Engine, error) {
 	if e.gate, err = newGate(e); err != nil {
 		return nil, err
 	}
+	if err := e.SetLimits(cfg.Limits); err != nil {
+		e.gate.closeListeners()
+		return nil, err
+	}
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)
 		if err == nil {
@@ -70,17 +84,21 @@ func New(cfg Config, h Handler) (*Engine, error) {
 // newEngine makes an engine without listeners and loops.
 func newEngine(cfg Config, h Handler) *Engine {
 	e := &Engine{
-		cfg: cfg, handler: h, topics: newRegistry(), gnetLog: new(gnetLogger), clock: nanotime,
+		cfg: cfg, handler: h, started: time.Now(), topics: newRegistry(), gnetLog: new(gnetLogger), clock: nanotime,
 		urgent: make(chan struct{}, 1), failed: make(chan error, 1), quit: make(chan struct{}),
-		debug: cfg.Logger.Enabled(context.Background(), slog.LevelDebug),
+		addresses: newAddressBook(cfg.AddressPrefix6),
 	}
+	e.limits.Store(&liveLimits{Limits: cfg.Limits})
+	e.pressure.read = memoryInUse()
 	e.upgrader, _ = h.(Upgrader)
 	e.requester, _ = h.(Requester)
+	e.describer, _ = h.(Describer)
 	return e
 }
 
 // Start begins to accept connections.
 func (e *Engine) Start() {
+	e.pressure.look(e, e.clock())
 	e.ticking.Add(1)
 	go e.tick()
 	e.gate.start()
@@ -113,7 +131,7 @@ func (e *Engine) Addrs() []net.Addr {
 }
 
 // Ceiling returns how many connections are let in at once.
-func (e *Engine) Ceiling() int { return int(e.gate.ceiling) }
+func (e *Engine) Ceiling() int { return int(e.limits.Load().ceiling) }
 
 // Failed delivers an error when a loop is dead. The process should then end:
 // its connections are not served any more.
@@ -128,6 +146,9 @@ func (e *Engine) Ready() (ok bool, why string) {
 		return false, "the server is about to stop"
 	}
 	if why := e.panics.reason(); why != "" {
+		return false, why
+	}
+	if why := e.pressure.why(e.limits.Load().MemoryMark); why != "" {
 		return false, why
 	}
 	for _, l := range e.loops {
@@ -227,6 +248,9 @@ func (e *Engine) tick() {
 			e.watch(l, nanotime()-max(l.lastTick.Load(), awake))
 		}
 		trim.look(e, now)
+		e.samples.look(e, nanotime())
+		e.addresses.sweep(now)
+		e.pressure.look(e, now)
 		timer.Reset(wait)
 	}
 }
@@ -244,8 +268,17 @@ func (e *Engine) watch(l *loop, age int64) {
 	case !l.stalled.Load():
 		l.stalled.Store(true)
 		e.stalls.Add(1)
-		stack := make([]byte, 64<<10)
-		stack = stack[:runtime.Stack(stack, true)]
-		e.cfg.Logger.Error("an event loop is blocked", slog.Int("loop", l.index), slog.String("goroutines", string(stack)))
+		e.cfg.Logger.Error("an event loop is blocked", slog.Int("loop", l.index), slog.String("goroutines", stacks()))
 	}
+}
+
+// stacksBytesMax bounds a dump of goroutines in the log.
+const stacksBytesMax = 256 << 10
+
+// stacks returns what every goroutine is doing. Those that do the same are one, with
+// their number, or the many acceptors would leave no room for the others.
+func stacks() string {
+	var b bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 1) // a buffer takes everything
+	return string(b.Bytes()[:min(b.Len(), stacksBytesMax)])
 }

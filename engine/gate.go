@@ -28,16 +28,16 @@ type gate struct {
 	engine    *Engine
 	listeners []net.Listener
 	acceptors int           // goroutines per loop and listener
-	ceiling   int64         // connections allowed at once
+	limit     int           // descriptors the process may have
+	reserve   int           // of these, those that the server itself needs
 	count     atomic.Int64  // connections from accept to their end
 	turned    chan struct{} // slots of those being told that there is no room
 	running   sync.WaitGroup
 
 	accepts     atomic.Uint64
-	errors      atomic.Uint64
-	turnedAway  atomic.Uint64
+	errors      seldom
+	refused     [reasonCount]atomic.Uint64 // turned away
 	enrolFailed atomic.Uint64
-	lastLogged  atomic.Int64
 }
 
 const (
@@ -59,28 +59,20 @@ const (
 	loopFiles = 5
 )
 
-// newGate binds the listeners and works out the ceiling. It accepts nothing yet.
+// newGate binds the listeners and works out how many descriptors there are. It
+// accepts nothing yet.
 func newGate(e *Engine) (*gate, error) {
 	limit, err := raiseFileLimit()
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{engine: e, turned: make(chan struct{}, min(turnedSlots, max(1, limit/32)))}
+	g := &gate{engine: e, limit: limit, turned: make(chan struct{}, min(turnedSlots, max(1, limit/32)))}
 	loops := e.cfg.Loops
 	g.acceptors = max(1, min(acceptorsMax, limit/(64*loops))/len(e.cfg.Listen))
 	// Each acceptor holds two descriptors while it enrols.
-	reserve := filesSpare + loops*(loopFiles+2*g.acceptors*len(e.cfg.Listen)) + len(e.cfg.Listen) + cap(g.turned)
-	room := int64(limit - reserve)
-	if room < 1 {
-		return nil, fmt.Errorf("engine: a descriptor limit of %d leaves no room for connections (%d are needed for the server itself); raise it with ulimit -n or LimitNOFILE", limit, reserve)
-	}
-	switch most := int64(e.cfg.MaxConnections); {
-	case most == Auto, most == 0:
-		g.ceiling = room
-	case most > room:
-		return nil, fmt.Errorf("engine: %d connections do not fit into a descriptor limit of %d (%d are needed for the server itself); raise it with ulimit -n or LimitNOFILE, or allow at most %d connections", most, limit, reserve, room)
-	default:
-		g.ceiling = most
+	g.reserve = filesSpare + loops*(loopFiles+2*g.acceptors*len(e.cfg.Listen)) + len(e.cfg.Listen) + cap(g.turned)
+	if _, err := g.ceilingOf(e.cfg.MaxConnections); err != nil {
+		return nil, err
 	}
 	for _, addr := range e.cfg.Listen {
 		ln, err := g.listen(addr)
@@ -91,6 +83,21 @@ func newGate(e *Engine) (*gate, error) {
 		g.listeners = append(g.listeners, ln)
 	}
 	return g, nil
+}
+
+// ceilingOf returns how many connections are let in at once under a limit that may
+// be Auto.
+func (g *gate) ceilingOf(most int) (int64, error) {
+	room := g.limit - g.reserve
+	switch {
+	case room < 1:
+		return 0, fmt.Errorf("engine: a descriptor limit of %d leaves no room for connections (%d are needed for the server itself); raise it with ulimit -n or LimitNOFILE", g.limit, g.reserve)
+	case most == Auto, most == 0:
+		return int64(room), nil
+	case most > room:
+		return 0, fmt.Errorf("engine: %d connections do not fit into a descriptor limit of %d (%d are needed for the server itself); raise it with ulimit -n or LimitNOFILE, or allow at most %d connections", most, g.limit, g.reserve, room)
+	}
+	return int64(most), nil
 }
 
 // raiseFileLimit raises the soft limit of descriptors to the hard one.
@@ -193,56 +200,83 @@ func (g *gate) accept(ln net.Listener, l *loop) {
 		}
 		pause = acceptPauseMin
 		g.accepts.Add(1)
-		if g.count.Add(1) > g.ceiling {
-			g.count.Add(-1)
-			g.turnAway(nc)
+		c := &Conn{loop: l, fd: -1, accepted: stampNow()}
+		if why := g.admit(nc, c); why != ReasonNone {
+			g.turnAway(nc, why)
 			continue
 		}
-		g.enrol(nc, l)
+		g.enrol(nc, c)
 	}
+}
+
+// admit counts a connection, or says why it cannot be let in. Nothing of it has
+// been read, so the address is the socket's. A peer that may speak for others is
+// counted by what it will say, on the loop.
+func (g *gate) admit(nc net.Conn, c *Conn) Reason {
+	e := g.engine
+	lim := e.limits.Load()
+	if g.count.Add(1) > lim.ceiling {
+		g.count.Add(-1)
+		return ReasonCeiling
+	}
+	if addr, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.remote = remoteOf(addr.AddrPort())
+	}
+	if e.cfg.Proxy != ProxyOff {
+		c.flags |= flagDoorstep
+		if lim.trusts(c.remote) {
+			return ReasonNone
+		}
+	}
+	why := e.countAddress(c, lim, e.clock())
+	if why != ReasonNone {
+		g.count.Add(-1)
+	}
+	return why
 }
 
 // acceptFailed counts a failed accept and logs at most one a second.
 func (g *gate) acceptFailed(err error) {
-	n := g.errors.Add(1)
-	now := nanotime()
-	if last := g.lastLogged.Load(); now-last > int64(time.Second) && g.lastLogged.CompareAndSwap(last, now) {
+	if n, ok := g.errors.admits(nanotime()); ok {
 		g.engine.cfg.Logger.Warn("accept failed; it is tried again", slog.Any("error", err), slog.Uint64("failures", n))
 	}
 }
 
 // enrol hands a connection to a loop. From OnOpen on it is the loop's; if epoll
 // refused it there was no OnOpen and there will be no OnClose.
-func (g *gate) enrol(nc net.Conn, l *loop) {
-	c := &Conn{loop: l, fd: -1, accepted: nanotime()}
+func (g *gate) enrol(nc net.Conn, c *Conn) {
 	defer func() {
-		if p := recover(); p != nil { // the peer reset before it could be asked for its address
+		if p := recover(); p != nil { // the peer reset before gnet asked for its address
 			_ = nc.Close()
 		}
 		if !c.enrolled {
-			g.enrolFailed.Add(1)
-			g.count.Add(-1)
+			g.unenrolled(c)
 		}
 	}()
-	addr, ok := nc.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		_ = nc.Close()
-		return
-	}
-	c.remote = remoteOf(addr.AddrPort())
-	_, _ = l.client.EnrollContext(nc, c)
+	_, _ = c.loop.client.EnrollContext(nc, c)
+}
+
+// unenrolled takes back what admit counted of a connection that no loop has.
+func (g *gate) unenrolled(c *Conn) {
+	g.enrolFailed.Add(1)
+	g.release()
+	g.engine.uncountAddress(c, g.engine.clock())
 }
 
 // release is told that a connection has ended. Any goroutine.
 func (g *gate) release() { g.count.Add(-1) }
 
-// turnAway tells a client that there is no room, if that can be done within a
-// moment, in a bounded number of places; else it just closes.
-func (g *gate) turnAway(nc net.Conn) {
-	g.turnedAway.Add(1)
+// turnAway tells a client to come back later, if that can be done within a
+// moment, in a bounded number of places; else it resets the connection, which
+// leaves nothing of it in the kernel either.
+func (g *gate) turnAway(nc net.Conn, why Reason) {
+	g.refused[why].Add(1)
 	select {
 	case g.turned <- struct{}{}:
 	default:
+		if tc, ok := nc.(*net.TCPConn); ok {
+			_ = tc.SetLinger(0)
+		}
 		_ = nc.Close()
 		return
 	}
@@ -251,13 +285,13 @@ func (g *gate) turnAway(nc net.Conn) {
 		defer g.running.Done()
 		defer func() { <-g.turned }()
 		defer nc.Close()
-		g.sayNoRoom(nc)
+		g.sayWhy(nc, why)
 	}()
 }
 
-// sayNoRoom waits for the request, so that closing does not reset what was sent,
+// sayWhy waits for the request, so that closing does not reset what was sent,
 // and answers 503.
-func (g *gate) sayNoRoom(nc net.Conn) {
+func (g *gate) sayWhy(nc net.Conn, why Reason) {
 	_ = nc.SetDeadline(time.Now().Add(turnedTime))
 	head := make([]byte, 0, 1024)
 	for {
@@ -270,7 +304,7 @@ func (g *gate) sayNoRoom(nc net.Conn) {
 			return
 		}
 	}
-	resp := errCeiling.Response()
+	resp := unavailables[why].one().Response()
 	if _, err := nc.Write(protocol.AppendResponse(nil, &resp, nil)); err != nil {
 		return
 	}
@@ -279,5 +313,3 @@ func (g *gate) sayNoRoom(nc net.Conn) {
 	}
 	_, _ = io.CopyN(io.Discard, nc, closingReadBytesMax)
 }
-
-var errCeiling = protocol.Unavailable(protocol.LabelCeiling, "this server has as many connections as it takes; try again", 5)

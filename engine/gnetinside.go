@@ -3,9 +3,11 @@ package engine
 import (
 	"net"
 	"reflect"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
+	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,35 +28,48 @@ func pollerOf(gc gnet.Conn) (epfd int) {
 	return fd
 }
 
-// addressFields are where a gnet connection keeps its addresses: 192 bytes that
-// nobody reads, since Conn has the peer's in 19.
-type addressFields struct{ local, remote, sockaddr uintptr }
+// unusedFields are where a gnet connection keeps what nobody reads: its addresses
+// (192 bytes; Conn has the peer's in 19), its context once more for other
+// goroutines (16 bytes), and the callback that epoll would have to carry if it did
+// not carry the descriptor, as it does (16 bytes; see pollerOf).
+type unusedFields struct{ local, remote, sockaddr, context, attachment uintptr }
 
-// addressesOf finds the fields in the type of a gnet connection; all zero if
+// unusedOf finds the fields in the type of a gnet connection; all zero if
 // gnet is laid out differently, and then nothing is saved.
-func addressesOf(gc gnet.Conn) (f addressFields) {
+func unusedOf(gc gnet.Conn) (f unusedFields) {
 	t := reflect.TypeOf(gc).Elem()
 	if t.Kind() != reflect.Struct {
 		return f
 	}
-	local, ok1 := t.FieldByName("localAddr")
-	remote, ok2 := t.FieldByName("remoteAddr")
-	sockaddr, ok3 := t.FieldByName("remote")
-	addr, sa := reflect.TypeFor[net.Addr](), reflect.TypeFor[unix.Sockaddr]()
-	if !ok1 || !ok2 || !ok3 || local.Type != addr || remote.Type != addr || sockaddr.Type != sa {
-		return f
+	for name, at := range map[string]struct {
+		offset *uintptr
+		is     reflect.Type
+	}{
+		"localAddr":      {&f.local, reflect.TypeFor[net.Addr]()},
+		"remoteAddr":     {&f.remote, reflect.TypeFor[net.Addr]()},
+		"remote":         {&f.sockaddr, reflect.TypeFor[unix.Sockaddr]()},
+		"safeCtx":        {&f.context, reflect.TypeFor[atomic.Pointer[any]]()},
+		"pollAttachment": {&f.attachment, reflect.TypeFor[netpoll.PollAttachment]()},
+	} {
+		field, ok := t.FieldByName(name)
+		if !ok || field.Type != at.is {
+			return unusedFields{}
+		}
+		*at.offset = field.Offset
 	}
-	return addressFields{local.Offset, remote.Offset, sockaddr.Offset}
+	return f
 }
 
-// forget drops a stream connection's addresses. gnet reads them again only to
-// hand them out and to give an IPv6 zone back to a pool, and takes nil for none.
-func (f addressFields) forget(gc gnet.Conn) {
-	if f == (addressFields{}) {
+// forget drops them for a stream connection. gnet reads the addresses again only
+// to hand them out and to give an IPv6 zone back to a pool, and takes nil for none.
+func (f unusedFields) forget(gc gnet.Conn) {
+	if f == (unusedFields{}) {
 		return
 	}
 	p := reflect.ValueOf(gc).UnsafePointer()
 	*(*net.Addr)(unsafe.Add(p, f.local)) = nil
 	*(*net.Addr)(unsafe.Add(p, f.remote)) = nil
 	*(*unix.Sockaddr)(unsafe.Add(p, f.sockaddr)) = nil
+	(*atomic.Pointer[any])(unsafe.Add(p, f.context)).Store(nil)
+	(*netpoll.PollAttachment)(unsafe.Add(p, f.attachment)).Callback = nil
 }

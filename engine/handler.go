@@ -24,6 +24,14 @@ type Upgrader interface {
 	OnUpgrade(c *Conn, r *protocol.Request) (subprotocol string, err error)
 }
 
+// Describer is a Handler that knows who a connection's user is, for lists of
+// connections and for the record of their ends. It runs on the loop, once for each
+// row or connection looked at, until OnClose has been called. A panic in it costs
+// the name alone.
+type Describer interface {
+	Describe(c *Conn) (user string)
+}
+
 // Requester is a Handler that answers plain HTTP requests on the public port.
 // Without it they get 426. The request is valid until the return.
 type Requester interface {

@@ -56,11 +56,15 @@ func (c *Conn) answer(head []byte) error {
 	if err := r.CheckUpgrade(); err != nil {
 		return err
 	}
-	if !e.cfg.Origins.Allows(r.Origin, r.Host) {
+	if !l.limits.Origins.Allows(r.Origin, r.Host) {
 		return protocol.ErrOrigin
 	}
 	if e.draining.Load() {
 		return errDraining
+	}
+	if why := c.mayUpgrade(); why != ReasonNone {
+		c.turnAway(why)
+		return nil
 	}
 	subprotocol := ""
 	if e.upgrader != nil {
@@ -78,9 +82,8 @@ func (c *Conn) answer(head []byte) error {
 // is in the topics that OnOpen joins, and gets what anybody says from then on.
 func (c *Conn) upgrade(r *protocol.Request, subprotocol string) {
 	l := c.loop
-	cfg := &l.engine.cfg
 	var deflate protocol.DeflateParams
-	if cfg.Compress {
+	if l.engine.cfg.Compress && l.engine.pressure.level.Load() == pressureNone {
 		deflate = r.NegotiateDeflate()
 	}
 	if deflate.Enabled {
@@ -92,6 +95,7 @@ func (c *Conn) upgrade(r *protocol.Request, subprotocol string) {
 	}
 	l.greeting = protocol.AppendSwitching(l.greeting[:0], r, subprotocol, deflate)
 	c.state = stateOpen
+	c.handshakeOver()
 	l.open++
 	l.stats.upgrades++
 	l.alive.Add(1)
@@ -143,6 +147,7 @@ func (c *Conn) sayLast(why Reason) {
 		return
 	}
 	c.reason, c.state = why, stateClosing
+	c.handshakeOver()
 	c.flags |= flagRefused | flagPeerDone
 	c.write(c.loop.scratch)
 	if c.state == stateGone || c.failed() {

@@ -283,12 +283,22 @@ func TestDrain(t *testing.T) {
 }
 
 // TestLogs has clients choose what might be logged: at debug level it is quoted,
-// cut and limited; above it there is nothing.
+// cut and limited; above it there is nothing. The level is changed under way.
 func TestLogs(t *testing.T) {
-	log := new(logged)
+	log, level := new(logged), new(slog.LevelVar)
 	r := start(t, nil, func(c *engine.Config) {
-		c.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		c.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))
 	})
+	r.costs(1, engine.ReasonBadRequest, "bad_request", func() {
+		p := r.dial(0)
+		p.send("nonsense\r\n\r\n")
+		p.answer("GET")
+		_ = p.Close()
+	})
+	if s := log.String(); s != "" {
+		t.Errorf("above debug level it says %s", s)
+	}
+	level.Set(slog.LevelDebug)
 	evil := `https://evil" level=ERROR msg=owned ` + strings.Repeat("x", 300)
 	r.costs(300, engine.ReasonOrigin, "origin", func() {
 		for range 300 {

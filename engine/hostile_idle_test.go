@@ -111,7 +111,11 @@ func (m metrics) Counter(name, _ string, v float64, labels ...string) {
 	m[name] = x
 }
 
-func (m metrics) Gauge(string, string, float64, ...string) {}
+func (m metrics) Gauge(name, _ string, v float64, _ ...string) {
+	x := m[name]
+	x.sum += v
+	m[name] = x
+}
 
 func (m metrics) Histogram(name, _ string, bounds []float64, counts []uint64, sum float64, _ ...string) {
 	x := m[name]
@@ -217,9 +221,10 @@ func TestPause(t *testing.T) {
 
 // TestBlockedLoop blocks a loop for longer than the watchdog waits.
 func TestBlockedLoop(t *testing.T) {
+	release := make(chan struct{})
 	r := start(t, &script{message: func(_ *engine.Conn, text string) bool {
 		if text == "hold" {
-			time.Sleep(1500 * time.Millisecond)
+			<-release
 		}
 		return false
 	}})
@@ -233,6 +238,7 @@ func TestBlockedLoop(t *testing.T) {
 	if !eventually(func() bool { ok, why := r.e.Ready(); return !ok && strings.Contains(why, "blocked") }) {
 		t.Error("readiness does not say that a loop is blocked")
 	}
+	close(release)
 	p.hears("hold")
 	if !eventually(func() bool { ok, _ := r.e.Ready(); return ok }) {
 		t.Error("it is not ready again afterwards")

@@ -226,7 +226,7 @@ func (c *Conn) tooSlow() bool {
 		}
 		ln.noteLaggard(l, cursor, over(2*bytes, cfg.LogBytes) || over(2*frames, cfg.LogMessages))
 	})
-	return slow || cfg.WriteTimeout > 0 && oldest > int64(cfg.WriteTimeout)
+	return slow || l.limits.WriteTimeout > 0 && oldest > int64(l.limits.WriteTimeout)
 }
 
 // over reports whether n exceeds a limit; 0 is no limit.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -39,9 +40,12 @@ func (k *logClass) admits(now int64) bool {
 	return false
 }
 
+// debugs reports whether such lines are wanted, which may change while it runs.
+func (e *Engine) debugs() bool { return e.cfg.Logger.Enabled(context.Background(), slog.LevelDebug) }
+
 // logEnd writes a line about an end.
 func (e *Engine) logEnd(c *Conn) {
-	if e.debug && c.reason != ReasonProbe && e.endLines.admits(nanotime()) {
+	if c.reason != ReasonProbe && e.debugs() && e.endLines.admits(nanotime()) {
 		e.cfg.Logger.Debug("connection ended", slog.String("reason", c.reason.String()), slog.String("remote", c.RemoteAddr().String()))
 	}
 }
@@ -49,7 +53,7 @@ func (e *Engine) logEnd(c *Conn) {
 // logRefusal writes a line about a refused request: where it was wrong, not what
 // it said, but for an Origin, which the operator may have forgotten to list.
 func (e *Engine) logRefusal(c *Conn, he *protocol.HandshakeError) {
-	if !e.debug || !e.refusalLines.admits(nanotime()) {
+	if !e.debugs() || !e.refusalLines.admits(nanotime()) {
 		return
 	}
 	attrs := []any{slog.String("reason", he.Label), slog.Int("status", he.Status), slog.String("field", he.Field), slog.String("remote", c.RemoteAddr().String())}

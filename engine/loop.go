@@ -28,10 +28,11 @@ type loop struct {
 	engine *Engine
 	index  int
 	client *gnet.Client
-	bell   *bell         // any goroutine
-	box    mailbox       // any goroutine
-	epfd   int           // gnet's epoll, to pause reading
-	unused addressFields // of gnet connections
+	bell   *bell        // any goroutine
+	box    mailbox      // any goroutine
+	epfd   int          // gnet's epoll, to pause reading
+	limits *liveLimits  // those in force when the callback began
+	unused unusedFields // of gnet connections
 
 	now   int64  // nanoseconds on the loop's clock, read once a callback
 	skew  int64  // what the loop's clock leaves out: time in which nothing could run
@@ -45,12 +46,19 @@ type loop struct {
 	doomed  []*Conn // to be ended at the end of the turn
 	dirty   laneQueue
 	lag     laggards
-	ready   []*Conn // paused for the others' sake, to go on at the next turn
-	waiting []*Conn // paused until a topic is no longer congested
-	looked  int     // how many of waiting were, and must go on waiting
-	look    int     // how many behind them are still to be looked at
-	eased   uint64  // the engine's count of relaxations at the last look
-	drain   drainList
+	ready   []*Conn  // paused for the others' sake, to go on at the next turn
+	waiting []*Conn  // paused until a topic is no longer congested
+	looked  int      // how many of waiting were, and must go on waiting
+	look    int      // how many behind them are still to be looked at
+	eased   uint64   // the engine's count of relaxations at the last look
+	stale   int      // how many of conns have a timer to be placed anew
+	turning int      // how many are being told to come back later
+	leave   *leaving // whom it is sending away, nil if nobody
+	walks   []*walk
+	serial  uint16 // of the last connection
+	ends    endBook
+
+	flushing bool // input that was held back is let through now
 
 	request protocol.Request
 	enc     encoded
@@ -64,6 +72,7 @@ type loop struct {
 	stats    stats
 
 	pauseBytes int
+	tickLag    recentMax
 	entered    int64 // nanoseconds of the last callback, on the real clock
 	ticked     int64 // those of the last tick, without what was left out since
 
@@ -94,7 +103,7 @@ func nanotime() int64 { return int64(time.Since(start)) }
 
 // newLoop makes a loop that does not run yet.
 func newLoop(e *Engine, index int) (*loop, error) {
-	l := &loop{engine: e, index: index, pauseBytes: pauseBytesMax}
+	l := &loop{engine: e, index: index, pauseBytes: pauseBytesMax, limits: e.limits.Load()}
 	if e.cfg.LogBytes > 0 {
 		l.pauseBytes = e.cfg.LogBytes / pauseDivisor
 	}
@@ -108,7 +117,9 @@ func newLoop(e *Engine, index int) (*loop, error) {
 	}
 	l.now = e.clock()
 	l.entered, l.ticked = l.now, l.now
+	e.ticked.Store(l.now)
 	l.lastTick.Store(nanotime())
+	l.ends.limit(e.cfg.Ends, e.cfg.Loops)
 	l.wheel = timeouts.New(tickNanos, wheelSlots, l.now)
 	l.due = l.expire
 	l.stats.batch.bounds = &batchBounds
@@ -168,7 +179,9 @@ func (l *loop) checkInside() error {
 
 // enter begins a callback of gnet's.
 func (l *loop) enter() {
-	l.depth++
+	if l.depth++; l.depth == 1 {
+		l.limits = l.engine.limits.Load()
+	}
 	real := l.engine.clock()
 	l.leaveOut(real - l.entered - 2*tickNanos)
 	l.entered = real
@@ -213,17 +226,19 @@ const handful = 4
 func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
 	c, ok := gc.Context().(*Conn)
 	if !ok { // the bell
-		l.epfd, l.unused = pollerOf(gc), addressesOf(gc)
+		l.epfd, l.unused = pollerOf(gc), unusedOf(gc)
 		return nil, gnet.None
 	}
 	l.enter()
 	defer l.exit()
 	c.gc, c.fd, c.enrolled = gc, int32(gc.Fd()), true
+	l.serial++
+	c.serial = l.serial
 	l.unused.forget(gc)
 	l.stats.accepted++
-	wait := l.engine.cfg.HandshakeTimeout
+	wait := l.limits.HandshakeTimeout
 	if wait > 0 && c.accepted > 0 { // it counts from accept, not from the loop's next turn
-		wait = max(tickNanos, wait-time.Duration(nanotime()-c.accepted))
+		wait = max(tickNanos, wait-c.accepted.age())
 	}
 	l.arm(c, classHead, wait)
 	return nil, gnet.None
@@ -242,6 +257,7 @@ func (l *loop) OnTraffic(gc gnet.Conn) gnet.Action {
 		return gnet.None
 	}
 	l.stats.bytesIn += uint64(len(data))
+	c.in += uint64(len(data))
 	l.guarded(c, "decoder", func() { c.receive(data) })
 	return gnet.None
 }
@@ -263,6 +279,8 @@ func (l *loop) OnClose(gc gnet.Conn, err error) gnet.Action {
 	c.eachSeat(func(s *seat) { s.lane.subs[s.slot].fd = -1 })
 	if c.lagging != nil {
 		c.lagging.watched = false // a closed descriptor leaves every epoll
+		c.lagging.behind = c.behind()
+		c.out -= uint64(gc.OutboundBuffered())
 	}
 	if c.state == stateOpen {
 		l.open--
@@ -279,11 +297,13 @@ func (l *loop) turn() {
 	if asked := l.tickDue.Swap(0); asked != 0 {
 		l.tick(asked)
 	}
-	l.drainSome()
+	l.sendSomeAway()
+	l.retimeStale()
 	l.resumeReady()
 	l.resumeWaiting()
 	l.retryLaggards()
 	l.runPasses()
+	l.walkSome()
 }
 
 // readMail delivers what was posted.
@@ -358,7 +378,7 @@ func (l *loop) forfeit(c *Conn) {
 func (l *loop) panicked(where string, p any) {
 	l.stats.panics++
 	if l.engine.panics.note(where) {
-		l.engine.cfg.Logger.Error("panic; the connection it served is closed",
+		l.engine.cfg.Logger.Error("panic; what it was serving is given up",
 			slog.String("in", where), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
 	}
 }

@@ -12,7 +12,7 @@ import "golang.org/x/sys/unix"
 // mustWait reports whether the connection published to a topic that cannot take
 // more now.
 func (c *Conn) mustWait() bool {
-	return c.extra != nil && c.extra.waiting != nil && !c.loop.drain.flushing
+	return c.extra != nil && c.extra.waiting != nil && !c.loop.flushing
 }
 
 // hold keeps input for later.

@@ -9,8 +9,16 @@ func (c *Conn) receive(data []byte) {
 	defer c.weighPartial(c.decoder.Pending())
 	switch c.state {
 	case stateHead:
+		if c.flags&flagDoorstep != 0 {
+			c.receiveProxy(data)
+			return
+		}
 		c.receiveHead(data)
 	case stateOpen:
+		if c.tooManyBytes(len(data)) {
+			c.endFor(ReasonByteRate)
+			return
+		}
 		if c.flags&flagPaused != 0 {
 			c.hold(data)
 			c.pause()
@@ -20,6 +28,13 @@ func (c *Conn) receive(data []byte) {
 	case stateClosing:
 		c.receiveLast(data)
 	}
+}
+
+// tooManyBytes holds what was read against the rate of bytes.
+func (c *Conn) tooManyBytes(n int) bool {
+	l := c.loop
+	r, burst := l.limits.ByteRate, l.limits.ByteBurst
+	return r > 0 && !c.need().bytes.takeN(n, l.now, r, burst)
 }
 
 // feed decodes input and hands over what is complete in it. Input that must
@@ -38,7 +53,7 @@ func (c *Conn) feed(data []byte) {
 		}
 		data = rest
 		c.take(ev)
-		if frames++; c.mustWait() || frames == budget && !l.drain.flushing {
+		if frames++; c.mustWait() || frames == budget && !l.flushing {
 			break
 		}
 	}
@@ -75,7 +90,7 @@ func (c *Conn) take(ev protocol.Event) {
 	case protocol.OpText, protocol.OpBinary:
 		l.wheel.Touch(c.timer, l.now)
 		l.stats.messages++
-		if r := l.engine.cfg.MessageRate; r > 0 && !c.need().messages.take(l.now, r, l.engine.cfg.MessageBurst) {
+		if r := l.limits.MessageRate; r > 0 && !c.need().messages.take(l.now, r, l.limits.MessageBurst) {
 			c.endFor(ReasonRate)
 			return
 		}
@@ -88,7 +103,7 @@ func (c *Conn) take(ev protocol.Event) {
 	case protocol.OpPong:
 		c.alive()
 		l.stats.pongs++
-		if r := l.engine.cfg.MessageRate; r > 0 && !c.need().messages.take(l.now, r, l.engine.cfg.MessageBurst) {
+		if r := l.limits.MessageRate; r > 0 && !c.need().messages.take(l.now, r, l.limits.MessageBurst) {
 			c.endFor(ReasonFrameRate)
 		}
 	case protocol.OpClose:
@@ -108,8 +123,7 @@ func (c *Conn) alive() {
 func (c *Conn) answerPing(payload []byte) {
 	l := c.loop
 	l.stats.pings++
-	cfg := &l.engine.cfg
-	if cfg.PingRate > 0 && !c.need().pings.take(l.now, cfg.PingRate, cfg.PingBurst) {
+	if r := l.limits.PingRate; r > 0 && !c.need().pings.take(l.now, r, l.limits.PingBurst) {
 		c.endFor(ReasonPingRate)
 		return
 	}

@@ -12,16 +12,22 @@ const (
 	ReasonNone Reason = iota
 
 	// Ends before the connection was open.
-	ReasonProbe            // connected and closed without a byte: a balancer's check
-	ReasonRequest          // a plain HTTP request was answered
-	ReasonHandshakeTimeout // no complete request within the handshake timeout
-	ReasonBadRequest       // malformed request, or one that is no valid upgrade
-	ReasonBadVersion       // Sec-WebSocket-Version other than 13
-	ReasonHeadTooLarge     // request head, a header count or a URI over its limit
-	ReasonOrigin           // the Origin header is not allowed
-	ReasonRefused          // the handler refused the upgrade
-	ReasonDraining         // refused because the server is about to stop
-	ReasonCeiling          // refused at the connection ceiling
+	ReasonProbe              // connected and closed without a byte: a balancer's check
+	ReasonRequest            // a plain HTTP request was answered
+	ReasonProxy              // a PROXY header that is malformed, missing, or not this peer's to send
+	ReasonHandshakeTimeout   // no complete request within the handshake timeout
+	ReasonBadRequest         // malformed request, or one that is no valid upgrade
+	ReasonBadVersion         // Sec-WebSocket-Version other than 13
+	ReasonHeadTooLarge       // request head, a header count or a URI over its limit
+	ReasonOrigin             // the Origin header is not allowed
+	ReasonRefused            // the handler refused the upgrade
+	ReasonDraining           // refused because the server is about to stop
+	ReasonAddressConnections // refused: its address has as many connections as it may have
+	ReasonAddressHandshakes  // refused: its address has too many handshakes under way
+	ReasonAddressRate        // refused: its address connects too often
+	ReasonHandshakeRate      // refused: too many upgrades a second, of everybody together
+	ReasonMemoryMark         // refused: the process uses too much memory
+	ReasonCeiling            // refused at the connection ceiling
 
 	// Ends by the peer.
 	ReasonPeerClose // the peer sent a Close frame
@@ -40,6 +46,7 @@ const (
 	ReasonPingRate      // more pings than allowed
 	ReasonFrameRate     // more pongs than the message rate allows
 	ReasonRate          // more messages than the message rate allows
+	ReasonByteRate      // more bytes than the byte rate allows
 	ReasonMemory        // an unfinished message while the node is over its memory
 
 	// Ends by the server.
@@ -49,6 +56,8 @@ const (
 	ReasonPanic        // a panic while this connection was being served
 	ReasonShutdown     // the server stops; the reason text says when to come back
 	ReasonApplication  // Conn.Close by the handler
+	ReasonShed         // moved to another server by Shed; the reason text says when to come back
+	ReasonKicked       // closed by an operator
 
 	reasonCount
 )
@@ -61,38 +70,47 @@ var reasonTable = [reasonCount]struct {
 	code  uint16
 	text  string
 }{
-	ReasonNone:             {"none", 0, ""},
-	ReasonProbe:            {"probe", 0, ""},
-	ReasonRequest:          {"request", 0, ""},
-	ReasonHandshakeTimeout: {"timeout", 0, ""},
-	ReasonBadRequest:       {"bad_request", 0, ""},
-	ReasonBadVersion:       {"bad_version", 0, ""},
-	ReasonHeadTooLarge:     {"head_too_large", 0, ""},
-	ReasonOrigin:           {"origin", 0, ""},
-	ReasonRefused:          {"refused", 0, ""},
-	ReasonDraining:         {"draining", 0, ""},
-	ReasonCeiling:          {"ceiling", 0, ""},
-	ReasonPeerClose:        {"peer_close", 0, ""},
-	ReasonEOF:              {"eof", 0, ""},
-	ReasonReset:            {"reset", 0, ""},
-	ReasonNoReply:          {"no_reply", 0, ""},
-	ReasonProtocol:         {"protocol_error", 1002, "protocol error"},
-	ReasonUTF8:             {"utf8", 1007, "text is not UTF-8"},
-	ReasonCloseCode:        {"close_code", 1002, "bad close frame"},
-	ReasonTooBig:           {"too_big", 1009, "message too big"},
-	ReasonFragments:        {"fragments", 1008, "too many fragments"},
-	ReasonInflateTooBig:    {"inflate_too_big", 1009, "message inflates to too much"},
-	ReasonInflate:          {"inflate", 1007, "bad deflate data"},
-	ReasonPingRate:         {"ping_rate", 1008, "too many pings"},
-	ReasonFrameRate:        {"frame_rate", 4429, "too many frames"},
-	ReasonRate:             {"rate", 4429, "too many messages"},
-	ReasonMemory:           {"memory", 1008, "short of memory; try again later"},
-	ReasonIdle:             {"idle", 4408, "idle"},
-	ReasonSlow:             {"slow", 0, ""},
-	ReasonWriteTimeout:     {"write_timeout", 0, ""},
-	ReasonPanic:            {"panic", 1011, "internal error"},
-	ReasonShutdown:         {"shutdown", 1001, "restart"},
-	ReasonApplication:      {"application", 1000, ""},
+	ReasonNone:               {"none", 0, ""},
+	ReasonProbe:              {"probe", 0, ""},
+	ReasonRequest:            {"request", 0, ""},
+	ReasonProxy:              {"proxy", 0, ""},
+	ReasonHandshakeTimeout:   {"timeout", 0, ""},
+	ReasonBadRequest:         {"bad_request", 0, ""},
+	ReasonBadVersion:         {"bad_version", 0, ""},
+	ReasonHeadTooLarge:       {"head_too_large", 0, ""},
+	ReasonOrigin:             {"origin", 0, ""},
+	ReasonRefused:            {"refused", 0, ""},
+	ReasonDraining:           {"draining", 0, ""},
+	ReasonAddressConnections: {"address_connections", 0, ""},
+	ReasonAddressHandshakes:  {"address_handshakes", 0, ""},
+	ReasonAddressRate:        {"address_rate", 0, ""},
+	ReasonHandshakeRate:      {"handshake_rate", 0, ""},
+	ReasonMemoryMark:         {"memory_mark", 0, ""},
+	ReasonCeiling:            {"ceiling", 0, ""},
+	ReasonPeerClose:          {"peer_close", 0, ""},
+	ReasonEOF:                {"eof", 0, ""},
+	ReasonReset:              {"reset", 0, ""},
+	ReasonNoReply:            {"no_reply", 0, ""},
+	ReasonProtocol:           {"protocol_error", 1002, "protocol error"},
+	ReasonUTF8:               {"utf8", 1007, "text is not UTF-8"},
+	ReasonCloseCode:          {"close_code", 1002, "bad close frame"},
+	ReasonTooBig:             {"too_big", 1009, "message too big"},
+	ReasonFragments:          {"fragments", 1008, "too many fragments"},
+	ReasonInflateTooBig:      {"inflate_too_big", 1009, "message inflates to too much"},
+	ReasonInflate:            {"inflate", 1007, "bad deflate data"},
+	ReasonPingRate:           {"ping_rate", 1008, "too many pings"},
+	ReasonFrameRate:          {"frame_rate", 4429, "too many frames"},
+	ReasonRate:               {"rate", 4429, "too many messages"},
+	ReasonByteRate:           {"byte_rate", 4429, "too many bytes"},
+	ReasonMemory:             {"memory", 1008, "short of memory; try again later"},
+	ReasonIdle:               {"idle", 4408, "idle"},
+	ReasonSlow:               {"slow", 0, ""},
+	ReasonWriteTimeout:       {"write_timeout", 0, ""},
+	ReasonPanic:              {"panic", 1011, "internal error"},
+	ReasonShutdown:           {"shutdown", 1001, "restart"},
+	ReasonApplication:        {"application", 1000, ""},
+	ReasonShed:               {"shed", 1001, "rebalance"},
+	ReasonKicked:             {"kicked", 4403, "kicked"},
 }
 
 // String returns the reason's label, as metrics and logs carry it.

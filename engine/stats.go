@@ -61,8 +61,8 @@ func (h *histogram) add(o *histogram) {
 // labelCounts counts refused handshakes by label. The labels are a small fixed
 // set; more than fit are counted as the last.
 type labelCounts struct {
-	labels [16]string
-	counts [16]uint64
+	labels [24]string
+	counts [24]uint64
 }
 
 func (c *labelCounts) add(label string) { c.addN(label, 1) }
@@ -91,6 +91,8 @@ type gauges struct {
 	open, lagging, paused        int
 	poolBytes, wheelBytes, conns int
 	lagBytes, partialBytes       int
+	ticks                        uint64
+	tickLag, tickLagMax          int64 // nanoseconds: of the last tick, and of the last seconds
 }
 
 // publishStats copies the counters out. Loop-owned, once a tick.
@@ -98,7 +100,7 @@ func (l *loop) publishStats() {
 	g := gauges{
 		open: l.open, lagging: len(l.lag.conns), paused: len(l.waiting) + len(l.ready),
 		poolBytes: l.pool.held, wheelBytes: l.wheel.Bytes(), conns: l.wheel.Len(), partialBytes: l.partial,
-		lagBytes: l.measure(),
+		lagBytes: l.measure(), ticks: l.tickLag.count, tickLag: l.tickLag.last, tickLagMax: l.tickLag.max(),
 	}
 	l.lags.Store(g.lagging > 0)
 	l.shared.mu.Lock()
@@ -136,7 +138,7 @@ func (e *Engine) Stats() Stats {
 	s := Stats{
 		Open: g.open, Lagging: g.lagging, Paused: g.paused, Topics: int(e.topics.count.Load()),
 		Accepted: t.accepted, Upgrades: t.upgrades, Messages: t.messages, Deliveries: t.deliveries, Writes: t.writes,
-		BytesIn: t.bytesIn, BytesOut: t.bytesOut, Panics: t.panics, AcceptErrors: e.gate.errors.Load(),
+		BytesIn: t.bytesIn, BytesOut: t.bytesOut, Panics: t.panics, AcceptErrors: e.gate.errors.count.Load(),
 		HeldBytes: held, Ends: map[Reason]uint64{}, Refusals: map[string]uint64{},
 	}
 	for r, n := range t.ends {
@@ -145,17 +147,14 @@ func (e *Engine) Stats() Stats {
 		}
 	}
 	for i, label := range t.refusals.labels {
-		if label != "" {
-			s.Refusals[label] = t.refusals.counts[i]
+		if n := t.refusals.counts[i]; n > 0 {
+			s.Refusals[label] = n
 		}
-	}
-	if n := e.gate.turnedAway.Load(); n > 0 {
-		s.Refusals[ReasonCeiling.String()] = n
 	}
 	return s
 }
 
-// totals adds the loops' copies up.
+// totals adds the loops' copies up, and what the gate refused.
 func (e *Engine) totals() (t stats, g gauges, held int64) {
 	for _, l := range e.loops {
 		l.shared.mu.Lock()
@@ -171,6 +170,9 @@ func (e *Engine) totals() (t stats, g gauges, held int64) {
 		g.lagBytes += s.lagBytes
 		g.partialBytes += s.partialBytes
 		held += l.held.Load()
+	}
+	for _, why := range gateReasons {
+		t.refusals.addN(why.String(), e.gate.refused[why].Load())
 	}
 	return t, g, held
 }
@@ -219,12 +221,12 @@ func (e *Engine) Metrics(v MetricsVisitor) {
 	t, g, held := e.totals()
 	v.Gauge("throng_connections", "Connections that are open.", float64(g.open))
 	v.Gauge("throng_connections_accepted_now", "Connections from accept to their end, open or not.", float64(e.gate.count.Load()))
-	v.Gauge("throng_connections_ceiling", "Connections that are let in at once.", float64(e.gate.ceiling))
+	v.Gauge("throng_connections_ceiling", "Connections that are let in at once.", float64(e.Ceiling()))
 	v.Gauge("throng_lagging_connections", "Connections that could not take all they were sent.", float64(g.lagging))
 	v.Gauge("throng_paused_connections", "Connections that are not read from for the moment.", float64(g.paused))
 	v.Gauge("throng_topics", "Topics with subscribers.", float64(e.topics.count.Load()))
 	v.Counter("throng_accepts_total", "Connections accepted.", float64(e.gate.accepts.Load()))
-	v.Counter("throng_accept_errors_total", "Accepts that failed and were tried again.", float64(e.gate.errors.Load()))
+	v.Counter("throng_accept_errors_total", "Accepts that failed and were tried again.", float64(e.gate.errors.count.Load()))
 	v.Counter("throng_enrol_failures_total", "Connections that ended before a loop had them.", float64(e.gate.enrolFailed.Load()))
 	v.Counter("throng_upgrades_total", "Upgrades to WebSocket.", float64(t.upgrades))
 	for i, label := range t.refusals.labels {
@@ -232,14 +234,16 @@ func (e *Engine) Metrics(v MetricsVisitor) {
 			v.Counter("throng_handshake_failed_total", "Requests refused, by reason.", float64(t.refusals.counts[i]), "reason", label)
 		}
 	}
-	v.Counter("throng_handshake_failed_total", "Requests refused, by reason.", float64(e.gate.turnedAway.Load()), "reason", ReasonCeiling.String())
-	v.Counter("throng_handshake_failed_total", "Requests refused, by reason.", float64(t.ends[ReasonHandshakeTimeout]), "reason", ReasonHandshakeTimeout.String())
+	for _, why := range []Reason{ReasonHandshakeTimeout, ReasonProxy} { // which get no answer
+		v.Counter("throng_handshake_failed_total", "Requests refused, by reason.", float64(t.ends[why]), "reason", why.String())
+	}
 	for r := ReasonNone + 1; r < reasonCount; r++ {
 		if name := r.metric(); name != "" {
 			v.Counter(name, reasonHelp[name], float64(t.ends[r]), "reason", r.String())
 		}
 	}
 	e.trafficMetrics(v, &t)
+	e.limitMetrics(v)
 	v.Gauge("throng_memory_bytes", "Memory held, by part.", float64(g.poolBytes), "part", "logs_and_input")
 	v.Gauge("throng_memory_bytes", "Memory held, by part.", float64(g.partialBytes), "part", "partial_messages")
 	v.Gauge("throng_memory_bytes", "Memory held, by part.", float64(g.lagBytes), "part", "output")
@@ -247,6 +251,16 @@ func (e *Engine) Metrics(v MetricsVisitor) {
 	v.Gauge("throng_memory_bytes", "Memory held, by part.", float64(g.conns*connBytes), "part", "connections")
 	v.Gauge("throng_output_bytes", "Bytes that logs and buffers hold together.", float64(held))
 	v.Gauge("throng_output_bytes_limit", "Bytes that logs and buffers may hold together, 0 for no limit.", float64(e.cfg.Memory))
+}
+
+// limitMetrics shows how near limits are that are not of one loop.
+func (e *Engine) limitMetrics(v MetricsVisitor) {
+	present, absent := e.addresses.size()
+	v.Gauge("throng_addresses", "Addresses that limits by address look at.", float64(present), "state", "connected")
+	v.Gauge("throng_addresses", "Addresses that limits by address look at.", float64(absent), "state", "remembered")
+	v.Gauge("throng_memory_in_use_bytes", "Memory of the process, garbage included.", float64(e.pressure.inUse.Load()))
+	v.Gauge("throng_memory_mark_bytes", "Memory in use from which upgrades are refused, 0 for no mark.", float64(e.limits.Load().MemoryMark))
+	v.Gauge("throng_memory_pressure", "What gave way to memory in use: 0 nothing, 1 compression, 2 upgrades too.", float64(e.pressure.level.Load()))
 }
 
 func (e *Engine) trafficMetrics(v MetricsVisitor, t *stats) {

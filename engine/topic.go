@@ -14,9 +14,10 @@ type Topic struct {
 	engine *Engine
 	refs   int // subscribers; guarded by the registry's shard
 
-	mu      sync.Mutex // gives messages their one order; guards on and pressed
+	mu      sync.Mutex // gives messages their one order; guards on, pressed and said
 	on      []*loop    // loops with subscribers
 	pressed []uint64   // for each loop, the batch of its mailbox for which this topic is congested
+	said    meter      // messages
 
 	here      []*local                         // one for each loop; each entry loop-owned
 	encodings [protocol.Encodings]atomic.Int32 // subscribers of each encoding
@@ -69,8 +70,13 @@ func (t *Topic) encode(enc *encoded, op protocol.Opcode, payload []byte) {
 // if it is none: a loop that has nothing waiting in its mailbox gets its own
 // copy at once, which keeps the order, since all others wait for the lock.
 func (t *Topic) publish(from *loop, op protocol.Opcode, enc *encoded) {
+	now := t.engine.ticked.Load()
+	if from != nil {
+		now = from.entered
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.said.add(now)
 	for _, l := range t.on {
 		if l == from && l.box.empty() {
 			l.deliver(t, op, enc.frames)

@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"runtime/debug"
-	"time"
-)
+import "time"
 
 // trimmer gives memory back to the system when a wave of connections is over:
 // what the handshakes of many clients left behind would otherwise stay for as
@@ -27,8 +24,7 @@ func (t *trimmer) look(e *Engine, now int64) {
 	accepts := e.gate.accepts.Load()
 	quiet := accepts-t.seen < trimAtRest*uint64(trimEvery/time.Second)
 	t.at, t.seen = now, accepts
-	if quiet && accepts-t.trimmed >= trimAfter {
+	if quiet && accepts-t.trimmed >= trimAfter && e.pressure.free(e) {
 		t.trimmed = accepts
-		debug.FreeOSMemory()
 	}
 }

@@ -14,6 +14,7 @@ func (c *Conn) write(b []byte) {
 		return
 	}
 	l.stats.writes++
+	c.out += uint64(len(b))
 	if c.gc.OutboundBuffered() > 0 {
 		c.gnetWrite(b)
 		c.lag()
