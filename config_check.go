@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -40,8 +41,16 @@ func (s *settings) conflicts(c *Config) []string {
 			conflict("%s is the address of %s; allowed: another port, or '' for none", s.said("admin", c.Admin), s.said("listen", address))
 		}
 	}
+	if host, _, err := net.SplitHostPort(c.Admin); err == nil && c.AdminKeyFile == "" && reachesOthers(host) {
+		conflict("%s can be reached from other machines and needs admin-key-file: whoever asks has to know that key, for metrics as well; or listen on 127.0.0.1",
+			s.said("admin", c.Admin))
+	}
 	if _, err := protocol.ParseOrigins(c.Origins); err != nil {
 		conflict("%s: %v", s.said("origins", strings.Join(c.Origins, ",")), err)
+	}
+	if c.ProxyProtocol != "off" && len(c.ProxyTrust) == 0 {
+		conflict("%s needs proxy-trust: without it nobody may send a PROXY header, and anybody could claim any address; name the balancers' networks, such as --proxy-trust 10.0.3.0/24",
+			s.said("proxy-protocol", c.ProxyProtocol))
 	}
 	return found
 }
@@ -65,6 +74,12 @@ func sameAddress(a, b string) bool {
 	return ipA.IsUnspecified() || ipB.IsUnspecified() || strings.EqualFold(hostA, hostB)
 }
 
+// reachesOthers reports whether it is certain that a host is not this machine's loopback. What a name is shows when it is listened on.
+func reachesOthers(host string) bool {
+	ip := hostAddress(host)
+	return ip.IsValid() && !ip.IsLoopback()
+}
+
 // hostAddress is the IP that host is, or none for a name. All ways to say "every address" are one: Go listens on IPv4 and IPv6 for each.
 func hostAddress(host string) netip.Addr {
 	if host == "" || host == "0.0.0.0" {
@@ -76,6 +91,9 @@ func hostAddress(host string) netip.Addr {
 	}
 	return ip.Unmap()
 }
+
+// memoryAtRest is what a server with nobody connected may have in use, with a margin.
+const memoryAtRest = 24 << 20
 
 // doubts is what works, and is probably not what was meant.
 func doubts(c *Config) []string {
@@ -95,6 +113,25 @@ func doubts(c *Config) []string {
 		"max-message %s is above max-log %s: a reader that lags two such messages behind is cut off", c.MaxMessage, c.MaxLog)
 	doubt(c.MessageBurst > 0 && c.MessageRate == 0,
 		"message-burst %d has no effect: message-rate is 0 (off)", c.MessageBurst)
+	doubt(c.ByteBurst > 0 && c.ByteRate == 0,
+		"byte-burst %s has no effect: byte-rate is 0 (off)", c.ByteBurst)
+	doubt(c.AddressBurst > 0 && c.AddressRate == 0,
+		"address-burst %d has no effect: address-rate is 0 (off)", c.AddressBurst)
+	doubt(c.HandshakeBurst > 0 && c.HandshakeRate == 0,
+		"handshake-burst %d has no effect: handshake-rate is 0 (off)", c.HandshakeBurst)
+	doubt(len(c.ProxyTrust) > 0 && c.ProxyProtocol == "off",
+		"proxy-trust %s has no effect: proxy-protocol is off", strings.Join(c.ProxyTrust, ","))
+	doubt(c.ProxyProtocol != "off" && slices.ContainsFunc(networks(c.ProxyTrust), func(p netip.Prefix) bool { return p.Bits() == 0 }),
+		"proxy-trust %s trusts everybody: any client can claim any address", strings.Join(c.ProxyTrust, ","))
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{{"max-per-address", c.MaxPerAddress}, {"address-rate", c.AddressRate}, {"max-handshakes-per-address", c.MaxHandshakesPerAddress}} {
+		doubt(limit.value > 0 && c.ProxyProtocol == "off",
+			"%s %d counts addresses as TCP has them, since proxy-protocol is off: behind a balancer everybody is one address", limit.name, limit.value)
+	}
+	doubt(c.MemoryMark > 0 && c.Memory > 0 && Bytes(c.Memory)/100*Bytes(c.MemoryMark) < memoryAtRest,
+		"memory-mark %d: that much of memory %s is what the server uses by itself, so it may let nobody in", c.MemoryMark, c.Memory)
 	doubt(c.Memory > 0 && Bytes(c.Memory)/4 < c.MaxLog,
 		"memory %s: the quarter of it that all logs and buffers may take is less than a single max-log %s", c.Memory, c.MaxLog)
 	doubt(c.HandshakeTimeout == 0, "handshake-timeout 0: connections that never say anything are kept for ever")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"throng/admin"
 	"throng/protocol"
 )
 
@@ -177,7 +178,11 @@ func setValue(target reflect.Value, tag *kong.Tag, texts []string) error {
 
 // addValues adds to a list, as a repeated flag does.
 func addValues(list *[]string, tag *kong.Tag, texts []string) error {
+	mayBeEmpty := tag.Default == ""
 	for _, text := range texts {
+		if text == "" && mayBeEmpty {
+			continue
+		}
 		for one := range strings.SplitSeq(text, ",") {
 			one = strings.TrimSpace(one)
 			if one == "" {
@@ -189,6 +194,10 @@ func addValues(list *[]string, tag *kong.Tag, texts []string) error {
 			}
 			*list = append(*list, value)
 		}
+	}
+	if mayBeEmpty && len(*list) == 0 {
+		*list = nil // the same from wherever it comes
+		return nil
 	}
 	if len(*list) == 0 {
 		return errors.New("is an empty list; allowed: one value or more")
@@ -228,9 +237,24 @@ func parseText(text string, tag *kong.Tag) (string, error) {
 		return parseAddress(text)
 	case "origin":
 		return parseOrigin(text)
+	case "network":
+		return parseNetwork(text)
+	case "socket":
+		return parseSocket(text)
 	}
 	if words := strings.Split(tag.Enum, ","); tag.Enum != "" && !slices.Contains(words, text) {
 		return "", errors.New("is unknown; allowed: " + strings.Join(words, ", "))
+	}
+	return text, nil
+}
+
+// parseSocket checks the path of a Unix socket. The empty text, where a setting takes it, turns it off.
+func parseSocket(text string) (string, error) {
+	switch {
+	case len(text) > admin.SocketPathBytesMax:
+		return "", fmt.Errorf("has %d bytes; allowed: %d, since a Unix socket's name can have no more", len(text), admin.SocketPathBytesMax)
+	case text != "" && text != "auto" && !strings.Contains(text, "/"):
+		return "", errors.New("is no path; allowed: auto, or a path with a slash in it, such as /run/throng/admin.sock")
 	}
 	return text, nil
 }
@@ -262,6 +286,25 @@ func parseOrigin(text string) (string, error) {
 		return "", fmt.Errorf("is no origin: %w; allowed: same-host, *, null, or origins such as https://chat.example", errors.Unwrap(err))
 	}
 	return text, nil
+}
+
+// parseNetwork checks one network, which is written as such, masked, also if it is a single address.
+func parseNetwork(text string) (string, error) {
+	if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" {
+		ip = ip.Unmap()
+		return netip.PrefixFrom(ip, ip.BitLen()).String(), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		return "", errors.New("is no network; allowed: an address, or a network such as 10.0.3.0/24 or 2001:db8::/64")
+	}
+	if network.Addr().Is4In6() {
+		return "", errors.New("is an IPv4 network written as IPv6; write it as IPv4")
+	}
+	if network != network.Masked() {
+		return "", fmt.Errorf("has bits behind its prefix; did you mean %s, or the single address %s?", network.Masked(), network.Addr())
+	}
+	return network.String(), nil
 }
 
 // quotedBytesMax keeps a value that is a whole file by mistake out of the log.

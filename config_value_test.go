@@ -9,6 +9,7 @@ func TestBadValues(t *testing.T) {
 	const duration = "is not a duration; allowed: a number with its unit, such as 250ms, 60s or 1m30s"
 	const size = "is not a size; allowed: bytes such as 65536, or 64KiB, 1MiB, 2GiB"
 	const address = "is not an address; allowed: host:port, such as :8080, 127.0.0.1:8080 or [::1]:8080"
+	const network = "is no network; allowed: an address, or a network such as 10.0.3.0/24 or 2001:db8::/64"
 	const origins = "; allowed: same-host, *, null, or origins such as https://chat.example"
 	for _, test := range []struct{ name, value, want string }{
 		{"idle-timeout", "60", `"60" ` + duration + " (0, or 1ms to 168h)"},
@@ -43,6 +44,16 @@ func TestBadValues(t *testing.T) {
 		{"listen", ":1,,:2", `":1,,:2" has an empty value in it`},
 		{"admin", "8081", `"8081" ` + address},
 		{"origins", "https://chat.example/room", `"https://chat.example/room" is no origin: an origin ends after host and port; leave out "/room"` + origins},
+		{"proxy-trust", "balancers", `"balancers" ` + network},
+		{"proxy-trust", "10.0.0.0/33", `"10.0.0.0/33" ` + network},
+		{"proxy-trust", "fe80::1%eth0", `"fe80::1%eth0" ` + network},
+		{"proxy-trust", "10.0.0.1/8", `"10.0.0.1/8" has bits behind its prefix; did you mean 10.0.0.0/8, or the single address 10.0.0.1?`},
+		{"proxy-trust", "::ffff:10.0.0.0/104", `"::ffff:10.0.0.0/104" is an IPv4 network written as IPv6; write it as IPv4`},
+		{"proxy-trust", "10.0.0.0/8,", `"10.0.0.0/8," has an empty value in it`},
+		{"proxy-protocol", "v2", `"v2" is unknown; allowed: off, optional, required`},
+		{"memory-mark", "101", `"101" is too much; allowed: 0 to 100`},
+		{"byte-burst", "1KiB", `"1KiB" is too little; allowed: 0, or 16KiB to 16GiB`},
+		{"address-prefix-v6", "129", `"129" is too much; allowed: 0 to 128`},
 		{"origins", strings.Repeat("x", 200) + "/", `"` + strings.Repeat("x", 128) + `"... is no origin: an origin ends after host and port; leave out "/"` + origins},
 	} {
 		for _, got := range []struct {
@@ -79,6 +90,8 @@ func TestGoodValues(t *testing.T) {
 		{"listen", "chat.example:0", `["chat.example:0"]`},
 		{"admin", "", `""`},
 		{"origins", "https://chat.example, http://[::1]:80,null", `["https://chat.example", "http://[::1]:80", "null"]`},
+		{"proxy-trust", "10.0.0.7, 2001:db8::/32,::ffff:192.0.2.1", `["10.0.0.7/32", "2001:db8::/32", "192.0.2.1/32"]`},
+		{"proxy-trust", "", `[]`},
 	} {
 		got := ask(nil, "check-config", "--"+test.name+"="+test.value)
 		if got.code != exitOK || !strings.Contains("\n"+got.stdout, "\n"+test.name+": "+test.want+" ") {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"throng/admin/console"
 	"throng/bench"
 )
 
@@ -19,7 +20,7 @@ import (
 // THRONG_IDLE_TIMEOUT and the key idle-timeout of the YAML file; the flag wins over the environment, that over the file, that over the default here.
 //
 // In the tags, min and max are the bounds of what is accepted; 0, where a setting can be off, is accepted besides. A max is there so that a slip
-// of the keyboard is found at the start; it is no advice.
+// of the keyboard is found at the start; it is no advice. live marks what throng reload changes while the server runs.
 type Config struct {
 	// Listen holds addresses rather than ports, so that public and private networks can be told apart.
 	Listen []string `group:"Listening" default:":8080" form:"address" help:"Address to listen on, host:port, IPv6 as [::1]:8080. Repeatable, or separated by commas."`
@@ -28,7 +29,11 @@ type Config struct {
 	// ReusePort is off because with it a second start by mistake would silently take half of the clients.
 	ReusePort bool `group:"Listening" negatable:"" default:"false" help:"Share the port with other processes that do the same. Off by default, so that a second start by mistake is refused."`
 	// Origins defends against pages of strangers that open a WebSocket in their visitor's name; programs that are no browsers send no Origin.
-	Origins []string `group:"Listening" default:"same-host" form:"origin" help:"Web pages that may connect: same-host, *, null, or origins such as https://chat.example. Repeatable, or separated by commas. A request without an Origin is always accepted."`
+	Origins []string `group:"Listening" live:"" default:"same-host" form:"origin" help:"Web pages that may connect: same-host, *, null, or origins such as https://chat.example. Repeatable, or separated by commas. A request without an Origin is always accepted."`
+	// ProxyProtocol is off because a header is a claim: it is for those whom a balancer stands before.
+	ProxyProtocol string `group:"Listening" default:"off" enum:"off,optional,required" help:"PROXY protocol, in which a balancer names the client's address: off, optional (a connection without a header is served as what it is) or required. Versions 1 and 2, from --proxy-trust only."`
+	// ProxyTrust has no default, not even private networks: who is in one could claim any address.
+	ProxyTrust []string `group:"Listening" live:"" default:"" form:"network" placeholder:"NETWORK" help:"Networks of the balancers, such as 10.0.3.0/24 or 2001:db8::5. Repeatable, or separated by commas. A PROXY header from anywhere else closes the connection."`
 	// Config is no setting itself, so it is no key of the file.
 	Config string `group:"Listening" placeholder:"FILE" help:"YAML file of settings, one \"name: value\" a line. None by default."`
 
@@ -39,39 +44,59 @@ type Config struct {
 	// MaxFragments bounds the work that a message of empty fragments causes; at 64 bytes each a message of any allowed length passes.
 	MaxFragments AutoCount `group:"Rooms and messages" default:"auto" max:"16777216" help:"Most fragments of one message. auto is one for every 64 bytes of --max-message, so 1024 by default, and never fewer; 0 is no limit."`
 	// MessageRate is off because only the operator knows whether bots are welcome.
-	MessageRate int `group:"Rooms and messages" default:"0" max:"1000000" help:"Messages a second and connection; who sends more is closed. 0 (off) is no limit; 20 suits people."`
+	MessageRate int `group:"Rooms and messages" live:"" default:"0" max:"1000000" help:"Messages a second and connection; who sends more is closed. 0 (off) is no limit; 20 suits people."`
 	// MessageBurst is derived unless given, so that one setting is enough to turn the limit on.
-	MessageBurst int `group:"Rooms and messages" default:"0" max:"10000000" help:"Messages above the rate that may come at once. 0 means five times --message-rate."`
+	MessageBurst int `group:"Rooms and messages" live:"" default:"0" max:"10000000" help:"Messages above the rate that may come at once. 0 means five times --message-rate."`
+	// ByteRate is off for the same reason; messages of any length count alike in --message-rate.
+	ByteRate Bytes `group:"Rooms and messages" live:"" default:"0" max:"1GiB" help:"Bytes a second and connection, as they come from the network; who sends more is closed. 0 (off) is no limit."`
+	// ByteBurst is derived unless given, like --message-burst.
+	ByteBurst Bytes `group:"Rooms and messages" live:"" default:"0" min:"16KiB" max:"16GiB" help:"Bytes above the rate that may come at once, at least 16KiB. 0 means five times --byte-rate, and 64KiB at least."`
 	// Compress is off because chat lines are short: the CPU is dearer than the bytes.
 	Compress bool `group:"Rooms and messages" negatable:"" default:"false" help:"Offer permessage-deflate. Off by default: short messages gain little and cost CPU."`
 	// CompressAbove is about where deflate starts to win over its own overhead.
 	CompressAbove Bytes `group:"Rooms and messages" default:"256" max:"256MiB" help:"Shortest message that is compressed, in bytes. 0 compresses all."`
 
 	// IdleTimeout is twice --ping-interval and a margin, so one lost ping evicts nobody.
-	IdleTimeout time.Duration `group:"Timeouts" default:"60s" min:"1ms" max:"168h" help:"Close a connection that has been silent for this long. 0 is never."`
+	IdleTimeout time.Duration `group:"Timeouts" live:"" default:"60s" min:"1ms" max:"168h" help:"Close a connection that has been silent for this long. 0 is never."`
 	// IdleCounts is frames because a browser answers pings by itself: an open page that only reads is not idle.
 	IdleCounts string `group:"Timeouts" default:"frames" enum:"frames,messages" help:"What counts as life: frames (pongs too), or only whole messages."`
 	// PingInterval is below the 30 s after which the most impatient of common proxies and NATs forget a silent connection.
-	PingInterval time.Duration `group:"Timeouts" default:"25s" min:"1ms" max:"24h" help:"Ping a silent connection this often; below the 30s after which some NATs forget it. 0 is no pings."`
+	PingInterval time.Duration `group:"Timeouts" live:"" default:"25s" min:"1ms" max:"24h" help:"Ping a silent connection this often; below the 30s after which some NATs forget it. 0 is no pings."`
 	// HandshakeTimeout is not extended by progress, or a byte at a time would hold a descriptor for ever.
-	HandshakeTimeout time.Duration `group:"Timeouts" default:"5s" min:"1ms" max:"5m" help:"Time from accept to a complete upgrade request. 0 is no limit."`
+	HandshakeTimeout time.Duration `group:"Timeouts" live:"" default:"5s" min:"1ms" max:"5m" help:"Time from accept to a complete upgrade request. 0 is no limit."`
 	// CloseTimeout is a slow mobile round trip; after it the peer is taken for dead.
-	CloseTimeout time.Duration `group:"Timeouts" default:"2s" min:"1ms" max:"5m" help:"How long a peer may take to answer a Close before TCP is ended. 0 waits for ever."`
+	CloseTimeout time.Duration `group:"Timeouts" live:"" default:"2s" min:"1ms" max:"5m" help:"How long a peer may take to answer a Close before TCP is ended. 0 waits for ever."`
 	// WriteTimeout looks at the age of the oldest byte, so a slow reader that keeps its lag is left alone.
-	WriteTimeout time.Duration `group:"Timeouts" default:"10s" min:"1ms" max:"1h" help:"How old the oldest unsent byte of a slow reader may get. 0 is no limit."`
+	WriteTimeout time.Duration `group:"Timeouts" live:"" default:"10s" min:"1ms" max:"1h" help:"How old the oldest unsent byte of a slow reader may get. 0 is no limit."`
 	// TCPKeepalive is four times rarer than Go's own, which at a million connections would send 67,000 probes a second.
 	TCPKeepalive time.Duration `group:"Timeouts" default:"60s" min:"1s" max:"9h" help:"TCP keepalive interval, at least 1s. 0 is off."`
 	// TCPUserTimeout finds a peer without power while there is output for it.
 	TCPUserTimeout time.Duration `group:"Timeouts" default:"30s" min:"1s" max:"24h" help:"How long the kernel may resend unacknowledged data before it gives the connection up. 0 leaves it to the kernel (about 15m)."`
 	// DrainDelay is 0 because without a balancer nobody needs to notice.
-	DrainDelay time.Duration `group:"Timeouts" default:"0s" min:"1ms" max:"1h" help:"On SIGTERM, go on accepting for this long while not ready, so that a balancer notices. 0 is not at all."`
+	DrainDelay time.Duration `group:"Timeouts" live:"" default:"0s" min:"1ms" max:"1h" help:"On SIGTERM, go on accepting for this long while not ready, so that a balancer notices. 0 is not at all."`
 	// DrainTime spreads the reconnects over what the next server can take.
-	DrainTime time.Duration `group:"Timeouts" default:"10s" min:"1ms" max:"1h" help:"On SIGTERM, spread the closing of connections over this long, so that they do not all come back at once. 0 closes all at once."`
+	DrainTime time.Duration `group:"Timeouts" live:"" default:"10s" min:"1ms" max:"1h" help:"On SIGTERM, spread the closing of connections over this long, so that they do not all come back at once. 0 closes all at once."`
 
 	// MaxConnections is auto because the descriptor limit is the one that hurts: reaching it would stop more than accepting.
-	MaxConnections AutoCount `group:"Limits" default:"auto" max:"100000000" help:"Most connections. auto is the descriptor limit less a reserve; 0 (off) is no limit but the descriptors."`
+	MaxConnections AutoCount `group:"Limits" live:"" default:"auto" max:"100000000" help:"Most connections. auto is the descriptor limit less a reserve; 0 (off) is no limit but the descriptors."`
 	// Memory leaves room for the kernel's socket buffers, which are about as large as ours.
 	Memory AutoBytes `group:"Limits" default:"auto" min:"16MiB" max:"64TiB" help:"Memory that the server may count on; a quarter of it bounds all logs and buffers. auto is the cgroup's limit, else three quarters of RAM; 0 is no bound."`
+	// MemoryMark leaves a fifth, which is what a garbage collection and the kernel's buffers may need at once.
+	MemoryMark int `group:"Limits" live:"" default:"80" max:"100" help:"Percent of --memory in use from which new clients get 503 until less is; compression ends a little below. Nobody else notices. 0 is off."`
+	// MaxPerAddress is off because behind a balancer, and behind some providers, very many are one address.
+	MaxPerAddress int `group:"Limits" live:"" default:"0" max:"100000000" help:"Most connections of one address. 0 (off) is no limit. Behind a balancer it needs --proxy-protocol."`
+	// AddressRate is off for the same reason.
+	AddressRate int `group:"Limits" live:"" default:"0" max:"1000000" help:"New connections a second of one address. 0 (off) is no limit."`
+	// AddressBurst is derived unless given, like --message-burst.
+	AddressBurst int `group:"Limits" live:"" default:"0" max:"10000000" help:"New connections of one address above the rate that may come at once. 0 means five times --address-rate."`
+	// MaxHandshakesPerAddress holds who opens and says nothing, long before the handshake timeout does.
+	MaxHandshakesPerAddress int `group:"Limits" live:"" default:"0" max:"100000000" help:"Most connections of one address that are not upgraded yet. 0 (off) is no limit."`
+	// AddressPrefixV6 is what a provider gives one home at least, so it takes no more to change addresses than to have them.
+	AddressPrefixV6 int `group:"Limits" name:"address-prefix-v6" default:"64" max:"128" help:"Bits of an IPv6 address that make it one address for limits. 0 is all of them."`
+	// HandshakeRate is off because only a measurement on the machine tells what it can take.
+	HandshakeRate int `group:"Limits" live:"" default:"0" max:"10000000" help:"Upgrades a second, of everybody together; others get 503 and Retry-After. 0 (off) is no limit."`
+	// HandshakeBurst is derived unless given, like --message-burst.
+	HandshakeBurst int `group:"Limits" live:"" default:"0" max:"100000000" help:"Upgrades above the rate that may come at once. 0 means five times --handshake-rate."`
 	// MaxLog times the number of busy topics is what slow readers can cost.
 	MaxLog Bytes `group:"Limits" default:"1MiB" max:"1GiB" help:"Bytes of a topic kept on each loop for readers that lag; who falls further behind is cut off. 0 leaves only --memory as the limit."`
 	// MaxLogMessages bounds what --max-log does not: the bookkeeping of tiny messages.
@@ -89,15 +114,21 @@ type Config struct {
 	// MaxFramesPerTurn keeps a flood of tiny frames from holding the loop.
 	MaxFramesPerTurn int `group:"Limits" default:"1024" max:"1000000" help:"Most frames handled of one connection before others have their turn. 0 is no limit."`
 	// PingRate is a hundred times what a client needs that wants to be kept alive.
-	PingRate int `group:"Limits" default:"10" max:"1000000" help:"Pings a second and connection; who sends more is closed. 0 is no limit."`
+	PingRate int `group:"Limits" live:"" default:"10" max:"1000000" help:"Pings a second and connection; who sends more is closed. 0 is no limit."`
 	// PingBurst lets a client that was frozen deliver what its timers have piled up.
-	PingBurst int `group:"Limits" default:"50" max:"10000000" help:"Pings above the rate that may come at once. 0 means five times --ping-rate."`
+	PingBurst int `group:"Limits" live:"" default:"50" max:"10000000" help:"Pings above the rate that may come at once. 0 means five times --ping-rate."`
 
 	// Admin listens on loopback because pprof and metrics are nobody else's business.
-	Admin string `group:"Private HTTP" default:"127.0.0.1:8081" form:"address" help:"Address of metrics, health and pprof, host:port. Empty is off."`
+	Admin string `group:"Private HTTP" default:"127.0.0.1:8081" form:"address" help:"Address of metrics, health, pprof and the operators' API, host:port; one that is not loopback needs --admin-key-file. Empty is off."`
+	// AdminSocket is on because it is how operators change something without a key: the kernel says who they are.
+	AdminSocket string `group:"Private HTTP" default:"auto" form:"socket" help:"Unix socket of the operators' API, for this user and root alone. auto is in the service's folder under systemd, else in this user's. Empty is off."`
+	// AdminKeyFile has no default, since a key that everybody knows is none.
+	AdminKeyFile string `group:"Private HTTP" live:"" default:"" placeholder:"FILE" help:"File with the key that whoever changes something over TCP must send; only its owner may read it. None by default: then only the socket takes changes."`
+	// KeepCloses is a day of a small node, an hour of a large one, and 2 MiB.
+	KeepCloses int `group:"Private HTTP" default:"10000" max:"10000000" help:"Ends of connections that are remembered for throng closes, besides a tenth as many handshakes that failed. 0 is none."`
 
 	// LogLevel info has no line per connection.
-	LogLevel string `group:"Logging" default:"info" enum:"debug,info,warn,error" help:"Least important lines to log: debug, info, warn or error."`
+	LogLevel string `group:"Logging" live:"" default:"info" enum:"debug,info,warn,error" help:"Least important lines to log: debug, info, warn or error."`
 	// LogFormat auto serves both who reads and what collects.
 	LogFormat string `group:"Logging" default:"auto" enum:"auto,text,json" help:"text, json, or auto: text on a terminal, JSON otherwise."`
 }
@@ -110,15 +141,17 @@ type commands struct {
 	CheckConfig struct {
 		Config
 	} `cmd:"" help:"Print the settings that serve would run with, where each comes from, and what is wrong with them."`
+	console.Commands
 	Bench   bench.Command `cmd:"" help:"Measure a server."`
 	Version struct{}      `cmd:"" help:"Print the versions of throng, of Go and of what it stands on."`
 }
 
 // invocation is a command line that main has to act on.
 type invocation struct {
-	Command  string            // "serve", or "bench" and what follows
+	Command  string            // "serve", or another and what follows
 	Config   *Config           // of serve
-	Bench    func() error      // runs the measurement that was asked for
+	Reread   func() reading    // of serve: makes out anew what its settings are
+	Run      func() error      // of any other: does what was asked for
 	Sources  map[string]source // where the settings that are not at their default come from, by name
 	Warnings []string          // things that are allowed and probably not meant, a line each
 }
@@ -163,9 +196,12 @@ func parseArgs(args, environ []string, stdout, stderr io.Writer) (*invocation, i
 			return nil, exitUsage
 		}
 		warnings := append(settings.warnings, doubts(&cmds.Serve.Config)...)
-		return &invocation{Command: "serve", Config: &cmds.Serve.Config, Sources: settings.from, Warnings: warnings}, exitOK
+		return &invocation{
+			Command: "serve", Config: &cmds.Serve.Config, Reread: func() reading { return reread(args, environ) },
+			Sources: settings.from, Warnings: warnings,
+		}, exitOK
 	}
-	return &invocation{Command: ctx.Command(), Bench: func() error { return ctx.Run() }}, exitOK
+	return &invocation{Command: ctx.Command(), Run: func() error { return ctx.Run(screenOn(stdout)) }}, exitOK
 }
 
 // newParser builds the grammar. kong exits after it has printed help; here it sets helped and goes on, to a result that nobody uses.
@@ -236,6 +272,18 @@ func complain(stderr io.Writer, line string) {
 
 // versionText is what throng version prints. A build without module information, such as a test's, is called (devel).
 func versionText(info *debug.BuildInfo) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "throng %s\n%s %s/%s\n", ownVersion(info), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	for _, module := range []string{"github.com/gobwas/ws", "github.com/panjf2000/gnet/v2"} {
+		if version := moduleVersion(info, module); version != "" {
+			fmt.Fprintf(&text, "%s %s\n", strings.TrimPrefix(module, "github.com/"), version)
+		}
+	}
+	return text.String()
+}
+
+// ownVersion is throng's own, with the commit that it was built from.
+func ownVersion(info *debug.BuildInfo) string {
 	if info == nil {
 		info = &debug.BuildInfo{}
 	}
@@ -251,12 +299,17 @@ func versionText(info *debug.BuildInfo) string {
 			modified = " modified"
 		}
 	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "throng %s%s%s\n%s %s/%s\n", version, revision, modified, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	for _, module := range info.Deps {
-		if module.Path == "github.com/panjf2000/gnet/v2" || module.Path == "github.com/gobwas/ws" {
-			fmt.Fprintf(&text, "%s %s\n", strings.TrimPrefix(module.Path, "github.com/"), module.Version)
+	return version + revision + modified
+}
+
+// moduleVersion is that of a module which throng was built with, "" if it was not.
+func moduleVersion(info *debug.BuildInfo, path string) string {
+	if info != nil {
+		for _, module := range info.Deps {
+			if module.Path == path {
+				return module.Version
+			}
 		}
 	}
-	return text.String()
+	return ""
 }

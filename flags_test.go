@@ -60,14 +60,14 @@ func settingFlags(t *testing.T) []*kong.Flag {
 
 func TestDefaults(t *testing.T) {
 	want := Config{
-		Listen: []string{":8080"}, Origins: []string{"same-host"},
+		Listen: []string{":8080"}, Origins: []string{"same-host"}, ProxyProtocol: "off",
 		MaxMessage: 64 << 10, MaxFragments: auto, CompressAbove: 256,
 		IdleTimeout: time.Minute, IdleCounts: "frames", PingInterval: 25 * time.Second,
 		HandshakeTimeout: 5 * time.Second, CloseTimeout: 2 * time.Second, WriteTimeout: 10 * time.Second,
 		TCPKeepalive: time.Minute, TCPUserTimeout: 30 * time.Second, DrainTime: 10 * time.Second,
-		MaxConnections: auto, Memory: auto, MaxLog: 1 << 20, MaxLogMessages: 8192, MaxBacklog: 256 << 10, SendBuffer: 128 << 10,
+		MaxConnections: auto, MemoryMark: 80, AddressPrefixV6: 64, Memory: auto, MaxLog: 1 << 20, MaxLogMessages: 8192, MaxBacklog: 256 << 10, SendBuffer: 128 << 10,
 		MaxHead: 8 << 10, MaxHeaders: 64, MaxURI: 4 << 10, MaxFramesPerTurn: 1024, PingRate: 10, PingBurst: 50,
-		Admin: "127.0.0.1:8081", LogLevel: "info", LogFormat: "auto",
+		Admin: "127.0.0.1:8081", AdminSocket: "auto", KeepCloses: 10000, LogLevel: "info", LogFormat: "auto",
 	}
 	for _, args := range [][]string{nil, {"serve"}} {
 		got := mustServe(t, nil, args...)
@@ -101,7 +101,7 @@ func TestEverySettingIsDescribed(t *testing.T) {
 		if len(flag.Envs) > 0 {
 			t.Errorf("--%s: kong would read the environment by itself", flag.Name)
 		}
-		if name := envName(flag.Name); strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+		if name := envName(flag.Name); strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") != "" {
 			t.Errorf("--%s has a variable that no shell takes: %s", flag.Name, name)
 		}
 	}
@@ -123,6 +123,13 @@ func TestPrecedence(t *testing.T) {
 		{"admin", "'127.0.0.1:1'", "", "127.0.0.1:3"},
 		{"listen", "[':1', ':2']", ":3,:4", ":5"},
 		{"origins", "'*'", "https://a.example", "null"},
+		{"proxy-trust", "['10.0.0.0/8', '::1']", "", "192.0.2.0/24,2001:db8::/32"},
+		{"byte-rate", "1KiB", "0", "2KiB"},
+		{"max-per-address", "1", "0", "2"},
+		{"address-prefix-v6", "48", "0", "56"},
+		{"memory-mark", "50", "0", "100"},
+		{"admin-socket", "/run/a.sock", "", "auto"},
+		{"admin-key-file", "/etc/a", "", "./b"},
 	} {
 		for sources := range 1 << 3 {
 			var args, environ []string
@@ -184,13 +191,13 @@ func TestWaysToWriteFlags(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{
-		`unknown command "verison"; did you mean "version"?; allowed: serve, check-config, bench, version`: {"verison"},
-		`unknown flag --max-conections, did you mean "--max-connections"? (see throng --help)`:             {"--max-conections=3"},
-		`unexpected argument x (see throng --help)`:                                                        {"serve", "x"},
-		`unknown flag --loops (see throng --help)`:                                                         {"version", "--loops=1"},
-		`--idle-timeout: needs a value (see throng --help)`:                                                {"--idle-timeout"},
-		`--listen: needs a value (see throng --help)`:                                                      {"--listen", "--compress"},
-		`unexpected argument a b (see throng --help)`:                                                      {"serve", "a\nb"},
+		`unknown command "verison"; did you mean "version"?; allowed: serve, check-config, status, connections, rooms, closes, kick, say, drain, shed, reload, bench, version`: {"verison"},
+		`unknown flag --max-conections, did you mean "--max-connections"? (see throng --help)`:                                                                                 {"--max-conections=3"},
+		`unexpected argument x (see throng --help)`:         {"serve", "x"},
+		`unknown flag --loops (see throng --help)`:          {"version", "--loops=1"},
+		`--idle-timeout: needs a value (see throng --help)`: {"--idle-timeout"},
+		`--listen: needs a value (see throng --help)`:       {"--listen", "--compress"},
+		`unexpected argument a b (see throng --help)`:       {"serve", "a\nb"},
 	} {
 		got := ask(nil, args...)
 		if got.invocation != nil || got.code != exitUsage || got.stderr != "throng: "+want+"\n" || got.stdout != "" {
@@ -256,7 +263,7 @@ func TestVersion(t *testing.T) {
 // bench has flags of its own: settings of a server in the environment are not its business.
 func TestBench(t *testing.T) {
 	got := ask([]string{"THRONG_LOOPS=many"}, "bench", "ideal")
-	if got.invocation == nil || got.Command != "bench ideal" || got.Bench == nil || got.Config != nil {
+	if got.invocation == nil || got.Command != "bench ideal" || got.Run == nil || got.Config != nil {
 		t.Errorf("got %+v", got)
 	}
 }

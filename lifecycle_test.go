@@ -23,11 +23,17 @@ func TestStartsWithNothingConfigured(t *testing.T) {
 		}
 		_ = l.Close()
 	}
-	n := start(t, command(nil))
+	folder, err := os.MkdirTemp("", "throng") // nobody else's, as a socket needs it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	n := start(t, command([]string{"RUNTIME_DIRECTORY=", "XDG_RUNTIME_DIR=" + folder}))
 	want := "throng: the chat page is http://localhost:8080/ and its WebSocket ws://localhost:8080/ (other rooms: /rooms/NAME)\n" +
 		"throng: metrics and health are on http://127.0.0.1:8081/\n" +
+		"throng: operators' commands go through " + folder + "/throng-8080.sock; see throng status\n" +
 		fmt.Sprintf("throng: up to %d connections", n.ceiling)
-	if got := n.stdout.String(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "; stop with Ctrl-C\n") || strings.Count(got, "\n") != 3 {
+	if got := n.stdout.String(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "; stop with Ctrl-C\n") || strings.Count(got, "\n") != 4 {
 		t.Errorf("printed\n%s\nwant\n%s and more", got, want)
 	}
 	m := join(t, n.url("/"))
@@ -37,6 +43,9 @@ func TestStartsWithNothingConfigured(t *testing.T) {
 	n.signal(syscall.SIGINT)
 	if code := n.exit(); code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
 	"throng/admin"
 	"throng/chat"
 	"throng/engine"
@@ -28,7 +30,7 @@ func main() {
 	case "serve":
 		err = serve(call)
 	default:
-		err = call.Bench()
+		err = call.Run()
 	}
 	if err != nil {
 		complain(os.Stderr, err.Error())
@@ -39,16 +41,20 @@ func main() {
 // errForced says that a second signal cut the drain short.
 var errForced = errors.New("stopped at once by a second signal")
 
-// serve runs a node until a signal ends it: build, wire, run, drain.
+// serve runs a node until a signal or an operator ends it: build, wire, run, drain.
 func serve(call *invocation) error {
-	cfg := call.Config
-	log := newLogger(cfg, os.Stderr)
+	cfg, level := call.Config, new(slog.LevelVar)
+	log := newLogger(cfg, level, os.Stderr)
 	for _, w := range call.Warnings {
 		log.Warn(w)
 	}
 	debug.SetGCPercent(gcPercent)
+	settings := *cfg
 	spareProcessor(cfg)
 
+	// The private server is the last to end, so that whoever waits for the end of a drain has it.
+	var private *admin.Server
+	defer func() { closePrivate(private) }()
 	server := &chat.Server{Page: page}
 	node, err := engine.New(engineConfig(cfg, log), server)
 	if err != nil {
@@ -57,27 +63,50 @@ func serve(call *invocation) error {
 	defer closeNode(node)
 	server.Ready = node.Ready
 
-	private, err := listenPrivate(cfg, node, log)
-	if err != nil {
+	control := newOperator(node, settings, call, level, log)
+	if private, err = listenPrivate(control); err != nil {
 		return err
 	}
-	defer closePrivate(private)
-
-	stop := make(chan os.Signal, 2)
+	stop, again := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(again, syscall.SIGHUP)
 	node.Start()
 	announce(os.Stdout, cfg, node, private)
-	select {
-	case err := <-node.Failed():
+	end := make(chan struct{})
+	defer close(end)
+	control.systemd.ready(control.summary())
+	go control.systemd.attend(end, node.Silence, control.summary)
+	if err := control.run(stop, again); err != nil {
 		return err
-	case s := <-stop:
-		log.Info("stopping", slog.String("signal", s.String()), slog.String("delay", cfg.DrainDelay.String()), slog.String("over", cfg.DrainTime.String()))
 	}
-	return drain(cfg, node, log, stop)
+	return drain(control, stop)
 }
 
-// drain sends everybody away. A second signal ends it at once.
-func drain(cfg *Config, node *engine.Engine, log *slog.Logger, stop <-chan os.Signal) error {
+// run does what signals and operators ask for, until it is to stop.
+func (o *operator) run(stop, again <-chan os.Signal) error {
+	for {
+		select {
+		case err := <-o.node.Failed():
+			return err
+		case s := <-stop:
+			o.stop(s.String(), nil, nil)
+		case <-again:
+			if o.onTerminal && !term.IsTerminal(int(os.Stdin.Fd())) {
+				o.stop("the terminal's end", nil, nil)
+				continue
+			}
+			_, _ = o.Reload("SIGHUP") // it is logged
+		case <-o.stops:
+			return nil
+		}
+	}
+}
+
+// drain sends everybody away, in the way that was ordered. A second signal ends it at once.
+func drain(control *operator, stop <-chan os.Signal) (err error) {
+	order, node, log, systemd := control.leaving, control.node, control.log, control.systemd
+	defer func() { order.ended(stillOpen(node), err) }()
+	log.Info("stopping", slog.String("by", order.by), slog.String("delay", order.delay.String()), slog.String("over", order.over.String()))
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go func() {
@@ -90,17 +119,30 @@ func drain(cfg *Config, node *engine.Engine, log *slog.Logger, stop <-chan os.Si
 		}
 	}()
 	node.NotReady()
+	systemd.stopping(order.delay)
 	select {
-	case <-time.After(cfg.DrainDelay):
+	case <-time.After(order.delay):
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	err := node.Drain(ctx, cfg.DrainTime, func(left int) { log.Info("draining", slog.Int("connections", left)) })
+	open := node.Stats().Open
+	order.moved(open, open, order.over)
+	err = node.Drain(ctx, order.over, func(left, total int, remaining time.Duration) {
+		order.moved(left, total, remaining)
+		log.Info("draining", slog.Int("connections", left), slog.Int("of", total), slog.String("remaining", remaining.Round(time.Second).String()))
+		systemd.draining(fmt.Sprintf("draining, %d of %d connections left, about %s more", left, total, remaining.Round(time.Second)))
+	})
 	if err != nil {
 		return context.Cause(ctx)
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// stillOpen counts the connections that are left. What the loops say of them is up to a tick old, what the gate says is not.
+func stillOpen(node *engine.Engine) int {
+	s := node.Status()
+	return min(s.Open, s.Accepted)
 }
 
 // closeTime is how long the end of the process waits for the node: a loop that is
@@ -113,26 +155,5 @@ func closeNode(node *engine.Engine) {
 	select {
 	case <-closed:
 	case <-time.After(closeTime):
-	}
-}
-
-// listenPrivate starts the private HTTP server, unless it is turned off.
-func listenPrivate(cfg *Config, node *engine.Engine, log *slog.Logger) (*admin.Server, error) {
-	if cfg.Admin == "" {
-		return nil, nil
-	}
-	s, err := admin.Listen(admin.Config{Addr: cfg.Admin, Source: node, Ready: node.Ready, Logger: log})
-	if err != nil {
-		return nil, fmt.Errorf("%w; choose another port with --admin, or turn it off with --admin ''", err)
-	}
-	go s.Serve()
-	return s, nil
-}
-
-func closePrivate(s *admin.Server) {
-	if s != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = s.Close(ctx)
 	}
 }

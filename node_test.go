@@ -99,7 +99,7 @@ func startNode(t *testing.T, args ...string) *node {
 }
 
 func withDefaults(args []string) []string {
-	for name, value := range map[string]string{"--listen": "127.0.0.1:0", "--admin": "127.0.0.1:0", "--loops": "2"} {
+	for name, value := range map[string]string{"--listen": "127.0.0.1:0", "--admin": "127.0.0.1:0", "--admin-socket": "", "--loops": "2"} {
 		if !slices.Contains(args, name) {
 			args = append(args, name, value)
 		}

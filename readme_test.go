@@ -85,7 +85,11 @@ func settingsTable(flags []*kong.Flag) string {
 // keepSection holds what stands in README.md between the markers of a name against what should, or, with -update, writes it there.
 func keepSection(t *testing.T, name, want string) {
 	t.Helper()
-	const file = "README.md"
+	keepSectionOf(t, "README.md", name, want)
+}
+
+func keepSectionOf(t *testing.T, file, name, want string) {
+	t.Helper()
 	before, rest, _ := strings.Cut(readText(os.DirFS("."), file), "<!-- "+name+" -->\n")
 	got, after, found := strings.Cut(rest, "<!-- /"+name+" -->\n")
 	switch {
@@ -138,6 +142,9 @@ func followLink(from, link string) error {
 	to := from
 	if file != "" {
 		to = path.Join(path.Dir(from), file)
+	}
+	if at, err := os.Stat(to); err == nil && at.IsDir() && heading == "" {
+		return nil
 	}
 	text, err := os.ReadFile(to)
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 // THRONG_SOAK says for how long (20s) or how often (200000); a short run is the default.
 func TestSoak(t *testing.T) {
 	enough := soakLength(t)
-	n := startNode(t)
-	soak(t, n, times(1000)) // what is made once and kept: pools, pages, stacks
+	n := startNode(t, "--keep-closes", "500") // full before the first look
+	soak(t, n, times(1000))                   // what is made once and kept: pools, pages, stacks
 	before := n.rest()
 	began := time.Now()
 	cycles := soak(t, n, enough)

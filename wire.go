@@ -5,12 +5,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 
 	"golang.org/x/term"
 
 	"throng/admin"
+	"throng/admin/console"
 	"throng/engine"
 	"throng/protocol"
 	"throng/web"
@@ -41,30 +43,68 @@ func spareProcessor(c *Config) {
 func engineConfig(c *Config, log *slog.Logger) engine.Config {
 	e := engine.DefaultConfig()
 	e.Listen, e.Loops, e.ReusePort = c.Listen, c.Loops, c.ReusePort
-	e.MaxConnections = int(c.MaxConnections)
-	if c.MaxConnections.IsAuto() {
-		e.MaxConnections = engine.Auto
-	}
+	e.Limits = engineLimits(c)
+	e.Proxy = proxyModes[c.ProxyProtocol]
+	e.AddressPrefix6 = c.AddressPrefixV6
 	e.Head = protocol.HeadLimits{Bytes: int(c.MaxHead), Headers: c.MaxHeaders, URI: int(c.MaxURI)}
-	e.Origins, _ = protocol.ParseOrigins(c.Origins) // each was parsed when the settings were read
-	e.HandshakeTimeout, e.IdleTimeout, e.PingInterval = c.HandshakeTimeout, c.IdleTimeout, c.PingInterval
 	e.IdleMessagesOnly = c.IdleCounts == "messages"
-	e.CloseTimeout, e.WriteTimeout = c.CloseTimeout, c.WriteTimeout
 	e.Decoder = protocol.DecoderConfig{MaxMessage: int(c.MaxMessage), MaxFrame: int(c.MaxFrame), MaxFragments: maxFragments(c)}
 	e.FramesPerTurn = c.MaxFramesPerTurn
-	e.MessageRate, e.MessageBurst = float64(c.MessageRate), c.MessageBurst
-	e.PingRate, e.PingBurst = float64(c.PingRate), c.PingBurst
+	e.Ends = c.KeepCloses
 	e.LogBytes, e.LogMessages = int(c.MaxLog), c.MaxLogMessages
 	e.Backlog, e.SendBuffer = int(c.MaxBacklog), int(c.SendBuffer)
 	e.Compress, e.CompressAbove = c.Compress, int(c.CompressAbove)
 	e.KeepAlive, e.UserTimeout = c.TCPKeepalive, c.TCPUserTimeout
 	e.Logger = log
-	memory := int64(c.Memory)
-	if c.Memory.IsAuto() {
-		memory, _ = memoryLimit()
-	}
-	e.Memory = memory / memoryDivisor
+	e.Memory = memory(c) / memoryDivisor
 	return e
+}
+
+// proxyModes are the words of --proxy-protocol.
+var proxyModes = map[string]engine.ProxyMode{"off": engine.ProxyOff, "optional": engine.ProxyOptional, "required": engine.ProxyRequired}
+
+// engineLimits turns the settings that can change while the server runs into the
+// engine's limits.
+func engineLimits(c *Config) engine.Limits {
+	lim := engine.Limits{
+		MaxConnections:   int(c.MaxConnections),
+		ProxyTrust:       networks(c.ProxyTrust),
+		HandshakeTimeout: c.HandshakeTimeout, IdleTimeout: c.IdleTimeout, PingInterval: c.PingInterval,
+		CloseTimeout: c.CloseTimeout, WriteTimeout: c.WriteTimeout,
+		MessageRate: float64(c.MessageRate), MessageBurst: c.MessageBurst,
+		ByteRate: float64(c.ByteRate), ByteBurst: int(c.ByteBurst),
+		PingRate: float64(c.PingRate), PingBurst: c.PingBurst,
+		AddressConnections: c.MaxPerAddress, AddressHandshakes: c.MaxHandshakesPerAddress,
+		AddressRate: float64(c.AddressRate), AddressBurst: c.AddressBurst,
+		HandshakeRate: float64(c.HandshakeRate), HandshakeBurst: c.HandshakeBurst,
+		MemoryMark: memory(c) / 100 * int64(c.MemoryMark),
+	}
+	lim.Origins, _ = protocol.ParseOrigins(c.Origins) // each was parsed when the settings were read
+	if c.MaxConnections.IsAuto() {
+		lim.MaxConnections = engine.Auto
+	}
+	return lim
+}
+
+// memory resolves auto.
+func memory(c *Config) int64 {
+	if c.Memory.IsAuto() {
+		limit, _ := memoryLimit()
+		return limit
+	}
+	return int64(c.Memory)
+}
+
+// networks are what a list of them says; each was parsed when the settings were
+// read.
+func networks(list []string) []netip.Prefix {
+	all := make([]netip.Prefix, 0, len(list))
+	for _, text := range list {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // fragmentBytes is the size of fragments at which a message of the greatest
@@ -82,16 +122,35 @@ func maxFragments(c *Config) int {
 	return max(protocol.DefaultMaxFragments, int(c.MaxMessage)/fragmentBytes)
 }
 
-// newLogger makes the log: text for people, JSON for machines.
-func newLogger(c *Config, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.LogLevel)) // one of the allowed words
+// newLogger makes the log: text for people, JSON for machines. Its level can be changed.
+func newLogger(c *Config, level *slog.LevelVar, w io.Writer) *slog.Logger {
+	level.Set(logLevel(c))
 	options := &slog.HandlerOptions{Level: level}
 	f, isFile := w.(*os.File)
 	if c.LogFormat == "text" || c.LogFormat == "auto" && isFile && term.IsTerminal(int(f.Fd())) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+func logLevel(c *Config) (level slog.Level) {
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // one of the allowed words
+	return level
+}
+
+// screenOn is where a command for operators shows what it found: as wide as the terminal, if it is one.
+func screenOn(w io.Writer) *console.Screen {
+	s := &console.Screen{Out: w, Err: os.Stderr}
+	if f, isFile := w.(*os.File); isFile && term.IsTerminal(int(f.Fd())) {
+		s.Terminal, s.Width = true, 80
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			s.Width = width
+		}
+	}
+	if s.Terminal && term.IsTerminal(int(os.Stdin.Fd())) {
+		s.In = os.Stdin
+	}
+	return s
 }
 
 // page serves the chat page and its assets on the public port.
@@ -113,8 +172,11 @@ func announce(w io.Writer, cfg *Config, node *engine.Engine, private *admin.Serv
 		host := reachable(a)
 		fmt.Fprintf(w, "throng: the chat page is http://%s/ and its WebSocket ws://%s/ (other rooms: /rooms/NAME)\n", host, host)
 	}
-	if private != nil {
+	if private != nil && private.Addr() != nil {
 		fmt.Fprintf(w, "throng: metrics and health are on http://%s/\n", private.Addr())
+	}
+	if private != nil && private.Socket() != "" {
+		fmt.Fprintf(w, "throng: operators' commands go through %s; see throng status\n", private.Socket())
 	}
 	rate := "as many messages as it likes (--message-rate is off)"
 	if cfg.MessageRate > 0 {

@@ -1,8 +1,9 @@
-// Package admin is throng's private HTTP server: metrics, health, readiness and profiles.
+// Package admin is throng's private HTTP server: metrics, health, readiness, profiles, and the API of
+// its operators.
 //
-// It stands on an address of its own, loopback by default, and asks for no password yet. What keeps
-// strangers out until then is the address, and guard.go against the browser of somebody who sits on
-// the same machine. It knows neither engine nor chat: they describe themselves to a Visitor.
+// It stands on an address of its own, loopback by default, and on a Unix socket. access.go says who
+// may do what there; guard.go keeps out the browser of somebody who sits on the same machine. It knows
+// neither engine nor chat: they describe themselves to a Visitor, and act as an Operator.
 package admin
 
 import (
@@ -12,12 +13,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
 // Every bound of the private server. It is read by a scraper, a prober and a person, so all are small.
 const (
-	connectionsMax    = 64               // far above what those three need; more wait in the kernel's queue
+	connectionsMax    = 64               // of each listener, far above what those three need; more wait in the kernel's queue
 	headBytesMax      = 8 << 10          // as on the public port
 	scrapesMax        = 4                // scrapes at once, the fifth gets 503
 	profileSecondsMax = 300              // a longer profile would hold its connection for no good
@@ -32,50 +34,48 @@ const _ = uint(writeTimeout - scrapeTimeout - 1)
 
 // Config is what main decides about the private server.
 type Config struct {
-	// Addr is host:port. An address that is not loopback is allowed and warned of.
+	// Addr is host:port, "" for none. One that is not loopback needs a key.
 	Addr string
+	// Socket is the path of a Unix socket, "" for none.
+	Socket string
+	// Key is what a request over TCP must know to change something, "" for none.
+	Key string
 	// Source is what /metrics reads, beside the Go runtime and the process. Nil: only those two.
 	Source Source
 	// Ready answers /readyz, with the reason when it is not. Nil: always ready.
 	Ready func() (ok bool, why string)
+	// Operator is what the API asks and tells. Nil: there is no API.
+	Operator Operator
 	// Logger takes warnings; nil is slog's default.
 	Logger *slog.Logger
 }
 
 // Server is the private server between Listen and Close.
 type Server struct {
-	listener net.Listener
-	http     *http.Server
-	cancel   context.CancelFunc // ends the requests that would outlast Close, such as profiles
-	logger   *slog.Logger
-	guard    guard
-	ready    func() (ok bool, why string)
+	listeners []net.Listener
+	addr      net.Addr // of TCP, nil without
+	socket    string
+	open      bool // on loopback: whoever gets there may read
+	key       keyhole
+	strangers doorBook
+	http      *http.Server
+	cancel    context.CancelFunc // ends the requests that would outlast Close, such as profiles
+	logger    *slog.Logger
+	guard     guard
+	ready     func() (ok bool, why string)
+	operator  Operator
 }
 
 // Listen binds at once, so that a taken port stops the start; requests are answered from Serve on.
 func Listen(cfg Config) (*Server, error) {
-	host, _, err := net.SplitHostPort(cfg.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("admin address %q: %w", cfg.Addr, err)
-	}
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(context.Background(), "tcp", cfg.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("admin address %s: %w", cfg.Addr, err)
-	}
-	s := &Server{
-		listener: newLimitListener(l, connectionsMax),
-		logger:   cfg.Logger,
-		guard:    guard{configured: host},
-		ready:    cfg.Ready,
-	}
+	s := &Server{logger: cfg.Logger, ready: cfg.Ready, operator: cfg.Operator}
+	s.key.set(cfg.Key)
 	if s.logger == nil {
 		s.logger = slog.Default()
 	}
-	if ip := addrIP(l.Addr()); !ip.IsLoopback() {
-		s.logger.Warn("the admin server has no authentication and is reachable from other machines",
-			"address", l.Addr().String())
+	if err := s.bind(cfg); err != nil {
+		s.closeListeners()
+		return nil, err
 	}
 	base, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -87,19 +87,74 @@ func Listen(cfg Config) (*Server, error) {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    headBytesMax,
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       withPeer,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	return s, nil
 }
 
-// Addr is where the server listens; with port 0 in Config.Addr, the port it was given.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+// bind listens on what is to be listened on.
+func (s *Server) bind(cfg Config) error {
+	if cfg.Addr == "" && cfg.Socket == "" {
+		return errors.New("the private server has no address")
+	}
+	if cfg.Addr != "" {
+		host, _, err := net.SplitHostPort(cfg.Addr)
+		if err != nil {
+			return fmt.Errorf("admin address %q: %w", cfg.Addr, err)
+		}
+		var lc net.ListenConfig
+		lc.SetMultipathTCP(false)
+		l, err := lc.Listen(context.Background(), "tcp", cfg.Addr)
+		if err != nil {
+			return fmt.Errorf("admin address %s: %w", cfg.Addr, err)
+		}
+		s.listeners = append(s.listeners, newLimitListener(l, connectionsMax))
+		s.addr, s.guard = l.Addr(), guard{configured: host}
+		s.open = addrIP(l.Addr()).IsLoopback()
+		if !s.open && !s.key.has() {
+			return fmt.Errorf("admin address %s: %w", cfg.Addr, errKeyNeeded)
+		}
+	}
+	if cfg.Socket != "" {
+		l, err := listenSocket(cfg.Socket)
+		if err != nil {
+			return fmt.Errorf("admin socket %s: %w", cfg.Socket, err)
+		}
+		s.listeners = append(s.listeners, newLimitListener(l, connectionsMax))
+		s.socket = cfg.Socket
+	}
+	return nil
+}
+
+// Addr is where the server listens on TCP; with port 0 in Config.Addr, the port it was given. It is nil without one.
+func (s *Server) Addr() net.Addr { return s.addr }
+
+// Socket is the path of its Unix socket, "" without one.
+func (s *Server) Socket() string { return s.socket }
+
+// CheckKey reports whether the server could go on with another key, or none.
+func (s *Server) CheckKey(key string) error {
+	if key == "" && s.addr != nil && !s.open {
+		return fmt.Errorf("admin address %s: %w", s.addr, errKeyNeeded)
+	}
+	return nil
+}
+
+// SetKey puts another key in force that CheckKey has nothing against.
+func (s *Server) SetKey(key string) { s.key.set(key) }
 
 // Serve answers requests until Close; it is meant for a goroutine of its own.
 func (s *Server) Serve() {
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		s.logger.Error("the admin server stopped", "err", err)
+	var serving sync.WaitGroup
+	for _, l := range s.listeners {
+		serving.Go(func() {
+			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				s.logger.Error("the admin server stopped", "err", err)
+			}
+		})
 	}
+	serving.Wait()
 }
 
 // Close stops listening, ends running profiles and waits for the requests in flight; when ctx ends
@@ -110,9 +165,18 @@ func (s *Server) Close(ctx context.Context) error {
 	if err != nil {
 		_ = s.http.Close() // ctx's error says more
 	}
-	// Shutdown knows only a listener that Serve was called with.
-	if cerr := s.listener.Close(); err == nil && !errors.Is(cerr, net.ErrClosed) {
+	// Shutdown knows only listeners that Serve was called with.
+	if cerr := s.closeListeners(); err == nil {
 		err = cerr
+	}
+	return err
+}
+
+func (s *Server) closeListeners() (err error) {
+	for _, l := range s.listeners {
+		if cerr := l.Close(); cerr != nil && !errors.Is(cerr, net.ErrClosed) {
+			err = errors.Join(err, cerr)
+		}
 	}
 	return err
 }

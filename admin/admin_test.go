@@ -2,7 +2,6 @@ package admin_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -220,16 +219,19 @@ func TestClosedWithoutServing(t *testing.T) {
 	again.Serve() // returns
 }
 
-func TestReachableFromElsewhereIsWarnedOf(t *testing.T) {
-	for addr, warned := range map[string]bool{"127.0.0.1:0": false, "localhost:0": false, "0.0.0.0:0": true, ":0": true} {
-		var log bytes.Buffer
-		s, err := admin.Listen(admin.Config{Addr: addr, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = s.Close(t.Context())
-		if got := strings.Contains(log.String(), "no authentication"); got != warned {
-			t.Errorf("%s: %q", addr, log.String())
+func TestReachableFromElsewhereNeedsAKey(t *testing.T) {
+	for addr, needed := range map[string]bool{"127.0.0.1:0": false, "localhost:0": false, "0.0.0.0:0": true, ":0": true} {
+		for _, key := range []string{"", "a-key-of-the-test"} {
+			s, err := admin.Listen(admin.Config{Addr: addr, Key: key})
+			if err == nil {
+				if err := s.CheckKey(""); needed != (err != nil) {
+					t.Errorf("%s: without its key: %v", addr, err)
+				}
+				_ = s.Close(t.Context())
+			}
+			if refused := err != nil; refused != (needed && key == "") {
+				t.Errorf("%s with the key %q: %v", addr, key, err)
+			}
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 //     foreign origin, but it still says the page's name.
 //   - Sec-Fetch-Site: an <img> or a form sends no Origin, and says that it comes from elsewhere.
 //
-// Health and readiness tell a page nothing, and balancers send all kinds of Host: not guarded.
+// No page reaches a Unix socket, so there only the first and the last are looked at. Health and readiness tell a page nothing, and balancers send all kinds of Host: not guarded.
 type guard struct {
 	configured string // the host of Config.Addr, which may be a name
 }
@@ -22,7 +22,7 @@ type guard struct {
 func (g guard) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if why := g.refuses(r); why != "" {
-			http.Error(w, why, http.StatusForbidden)
+			deny(w, r, &Refusal{Status: http.StatusForbidden, Text: why})
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -39,7 +39,7 @@ func (g guard) refuses(r *http.Request) string {
 	default:
 		return "requests that other sites start are refused here"
 	}
-	if !g.owns(r) {
+	if !peerOf(r.Context()).local && !g.owns(r) {
 		return "this Host is not an address of this server; use its IP address or localhost"
 	}
 	return ""

@@ -17,6 +17,8 @@ const index = `<!doctype html>
 <li><a href="/metrics">/metrics</a> for Prometheus
 <li><a href="/healthz">/healthz</a> is the process alive
 <li><a href="/readyz">/readyz</a> should it be sent newcomers
+<li><a href="/v1/status">/v1/status</a>, <a href="/v1/connections">connections</a>, <a href="/v1/rooms">rooms</a>,
+<a href="/v1/closes">closes</a> what the commands of the same names show
 <li><a href="/debug/pprof/">/debug/pprof/</a> profiles
 </ul>
 </html>
@@ -26,12 +28,13 @@ func (s *Server) routes(source Source) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/healthz", only(http.HandlerFunc(healthz)))
 	mux.Handle("/readyz", only(http.HandlerFunc(s.readyz)))
-	mux.Handle("/metrics", s.guard.wrap(only(metricsHandler(source, s.logger))))
-	mux.Handle("/debug/pprof/", s.guard.wrap(only(profiles())))
+	mux.Handle("/metrics", s.reading(only(metricsHandler(source, s.logger))))
+	mux.Handle("/debug/pprof/", s.reading(only(profiles())))
 	// go tool pprof looks up names with a POST; nothing else here takes one.
-	mux.Handle("/debug/pprof/symbol", s.guard.wrap(only(http.HandlerFunc(pprof.Symbol), http.MethodPost)))
-	mux.Handle("/{$}", s.guard.wrap(only(http.HandlerFunc(home))))
-	mux.Handle("/", s.guard.wrap(http.NotFoundHandler()))
+	mux.Handle("/debug/pprof/symbol", s.reading(only(http.HandlerFunc(pprof.Symbol), http.MethodPost)))
+	mux.Handle("/{$}", s.reading(only(http.HandlerFunc(home))))
+	mux.Handle("/", s.reading(http.NotFoundHandler()))
+	s.api(mux)
 	return mux
 }
 

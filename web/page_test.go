@@ -293,6 +293,7 @@ func arithmetic(t *testing.T, b context.Context) {
 		"m.backoff(5, () => 1)":                             "30000",
 		"m.backoff(5000, () => 0.5)":                        "15000",
 		"m.turn(1001, 'restart; reconnect in 700 ms')":      "700",
+		"m.turn(1001, 'rebalance; reconnect in 700 ms')":    "700",
 		"m.turn(1001, 'restart; reconnect in 0 ms')":        "0",
 		"m.turn(1001, 'restart; reconnect in 1e9 ms')":      "-1",
 		"m.turn(1001, 'restart; reconnect in -5 ms')":       "-1",

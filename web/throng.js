@@ -27,9 +27,9 @@ export function backoff(failures, random = Math.random) {
   return random() * Math.min(CAP_MS, BASE_MS * 2 ** failures);
 }
 
-// turn reads the wait out of a restart's close, or gives -1.
+// turn reads the wait out of the close of a restart or a rebalancing, or gives -1.
 export function turn(code, reason) {
-  const m = code === 1001 && /^restart; reconnect in (\d{1,9}) ms$/.exec(reason);
+  const m = code === 1001 && /^(?:restart|rebalance); reconnect in (\d{1,9}) ms$/.exec(reason);
   return m ? Math.min(m[1], TURN_MAX_MS) : -1;
 }
 
