@@ -1,8 +1,10 @@
 # make run       a server on :8080
 # make test      what the README says; needs a C compiler for the race detector
 # make lint      vet, staticcheck, gofmt
-# make numbers   the table of docs/BENCHMARKS.md, several minutes on an idle machine
-# make docs      writes into README.md what is copied there from the code
+# make numbers   throng beside a bare server, several minutes on an idle machine
+# make peers     throng beside other people's servers, half an hour on one
+# make million   a million connections, a quarter of an hour; CONNS=100000 is the short form
+# make docs      writes into README.md and docs/OPERATIONS.md what is copied there from the code
 # make ci        what .ci/run does on a clean machine
 
 GO       ?= go
@@ -10,6 +12,7 @@ FUZZTIME ?= 30s
 SOAKTIME ?= 2m
 COUNT    ?= 1
 BENCH    ?= .
+CONNS    ?= 1000000
 
 # A folder and a fuzzer in it; each is a target of its own.
 FUZZERS := \
@@ -32,7 +35,7 @@ FUZZERS := \
 	protocol/FuzzUTF8Stream \
 	timeouts/FuzzWheel
 
-.PHONY: run build test race lint fuzz bench numbers soak long docs ci clean $(FUZZERS)
+.PHONY: run build test race lint fuzz bench numbers peers million restart soak long docs ci clean $(FUZZERS)
 
 run:
 	$(GO) run .
@@ -48,16 +51,18 @@ test:
 race:
 	$(GO) test -race -shuffle=on -count=5 ./...
 
+# The peers are a module of their own.
 lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	cd bench/peers && $(GO) vet ./... && "$$(cd ../.. && $(GO) tool -n staticcheck)" ./...
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt -w is needed for:" $$unformatted; exit 1; fi
 
 fuzz: $(FUZZERS)
 
 # -fuzz takes one package and one fuzzer at a time.
 $(FUZZERS):
-	$(GO) test -run '^$$' -fuzz '^$(@F)$$' -fuzztime $(FUZZTIME) ./$(@D)
+	$(GO) test -run '^$$' -fuzz '^$(@F)$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$(@D)
 
 # Compare two of them with: go tool benchstat old.txt new.txt
 bench:
@@ -66,6 +71,16 @@ bench:
 # The server under test is the built binary: go run would stand between it and the signals.
 numbers: build
 	./throng bench numbers
+
+peers: build
+	./throng bench peers
+
+million: build
+	./throng bench million --conns $(CONNS)
+
+# A rolling restart of three nodes behind HAProxy with 15,000 clients; about five minutes.
+restart:
+	THRONG_RESTART=15000 THRONG_RESTART_DRAIN=60s $(GO) test -run '^TestRollingRestart' -count=1 -v -timeout 20m .
 
 soak:
 	THRONG_SOAK=$(SOAKTIME) $(GO) test -run '^TestSoak' -count=1 -v -timeout 30m .
@@ -76,7 +91,7 @@ long:
 	$(MAKE) fuzz FUZZTIME=2m
 
 docs:
-	$(GO) test -count=1 -run '^TestReadme' -update .
+	$(GO) test -count=1 -run '^Test(Readme|OperationsTables)' -update .
 
 ci:
 	.ci/run
