@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -32,11 +34,7 @@ func newLauncher() (*launcher, error) {
 	if err := unix.SchedGetaffinity(0, &l.all); err != nil {
 		return nil, fmt.Errorf("the CPUs of this process: %w", err)
 	}
-	for cpu := 0; len(l.cpus) < l.all.Count(); cpu++ {
-		if l.all.IsSet(cpu) {
-			l.cpus = append(l.cpus, cpu)
-		}
-	}
+	l.cpus = ownCPUs()
 	go func() {
 		runtime.LockOSThread()
 		for ask := range l.asks {
@@ -128,15 +126,7 @@ func (l *launcher) launch(o order) (*child, error) {
 		set.Set(o.cpu)
 		c.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	}
-	started := make(chan error)
-	l.asks <- func() {
-		err := unix.SchedSetaffinity(0, &set)
-		if err == nil {
-			err = c.cmd.Start()
-		}
-		started <- err
-	}
-	if err := <-started; err != nil {
+	if err := l.begin(c.cmd, set); err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.argv[0], err)
 	}
 	go func() {
@@ -144,6 +134,19 @@ func (l *launcher) launch(o order) (*child, error) {
 		close(c.exited)
 	}()
 	return c, nil
+}
+
+// begin starts a command from the launcher's thread, on these CPUs.
+func (l *launcher) begin(cmd *exec.Cmd, on unix.CPUSet) error {
+	started := make(chan error)
+	l.asks <- func() {
+		err := unix.SchedSetaffinity(0, &on)
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
+	}
+	return <-started
 }
 
 // pipesLeft is how long a process that has ended may leave its output open to what it started.
@@ -166,6 +169,32 @@ func (c *child) stop(sig os.Signal) {
 		_ = unix.Kill(group, unix.SIGKILL)
 		<-c.exited
 	}
+}
+
+// listens returns once the process takes connections there.
+func (c *child) listens(ctx context.Context, at netip.AddrPort, patience time.Duration) error {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		conn, err := net.DialTimeout("tcp", at.String(), time.Second)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-c.exited:
+			return errors.New(c.lastWords())
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("nobody listens on %s after %s", at, patience)
+}
+
+// lastWords is what a process that has ended said last.
+func (c *child) lastWords() string {
+	if said := strings.TrimSpace(c.stderr.last()); said != "" {
+		return said
+	}
+	return fmt.Sprintf("it said nothing: %v", c.cmd.ProcessState)
 }
 
 // pids are the process and what it started that still runs.

@@ -3,6 +3,23 @@
 //
 // It speaks WebSocket through gobwas/ws and a frame scan of its own, and shares no code with the server: two hands
 // check each other.
+//
+// A run is a coordinator, which never touches a connection, and workers, which do nothing else. Begin with wire.go, the
+// words that they exchange; the rest is found from there:
+//
+//	the command line      command*.go, options.go     flags, and what becomes of the result
+//	a scenario            run.go (broadcast, rooms, churn, slow), idle.go, handshakes.go, storm_run.go, million*.go
+//	the coordinator       coordinator.go, member.go   phases; series.go: the seconds; trust.go: the notes; result.go
+//	a worker's loop       worker.go, then dial.go, conn.go and arrive.go: a connection from its beginning to its end
+//	its load              load.go: what is sent when, and the hot path of what comes; check.go: what is made of it;
+//	                      seat.go: who sits where; churn.go, slow.go, storm.go, evict.go, stall.go
+//	bytes                 frame.go, fragment.go, upgrade.go, envelope.go, target.go; sys.go: the raw calls
+//	the server, watched   server.go, proc.go; before the run preflight.go and limits.go
+//	the yardstick         ideal.go, ideal_room.go
+//	the tables            numbers.go runs figures.go on each contender.go; table.go, peers.go and peers_table.go; child.go
+//	                      starts the processes
+//
+// What a run gave is a report.Result; how it is shown and compared is package report.
 package bench
 
 import (
@@ -79,6 +96,13 @@ func write(w io.Writer, r *report.Result, asJSON bool) error {
 	return r.WriteText(w)
 }
 
+// writeJSON prints what is not only for programs.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
 // page is the file of a report. It is made before the run, so that a bad path shows at once, under another name, so
 // that there is a whole report or none.
 type page struct {
@@ -90,8 +114,16 @@ func openPage(name string) (*page, error) {
 	if name == "" {
 		return &page{}, nil
 	}
+	// What is renamed onto a device or a folder would end it, or fail when all is measured.
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("--report %s: it is there and is no file", name)
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
+		var at *os.PathError
+		if errors.As(err, &at) {
+			err = at.Err // its path is that of a file nobody asked for
+		}
 		return nil, fmt.Errorf("--report %s: %w", name, err)
 	}
 	return &page{name, f}, nil

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -33,9 +32,7 @@ func (c *CompareCmd) write(w io.Writer) error {
 		return err
 	}
 	if c.JSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(compared)
+		return writeJSON(w, compared)
 	}
 	return compared.WriteText(w)
 }

@@ -41,6 +41,7 @@ func (c *HandshakesCmd) Run() error {
 type StormCmd struct {
 	Conns   int           `group:"Load" help:"Connections that drop and come back." default:"15000"`
 	Rounds  int           `group:"Load" help:"How often." default:"1"`
+	Rate    float64       `group:"Load" help:"Messages a second to those who are there; 0: 20, or fewer, so that they are 100,000 deliveries a second at most. Who is back is served with the next." default:"0"`
 	Settle  time.Duration `group:"Load" help:"Time to wait before each." default:"1s"`
 	Options `embed:""`
 }
@@ -48,6 +49,6 @@ type StormCmd struct {
 // Run measures and prints.
 func (c *StormCmd) Run() error {
 	return c.Options.run(c, func(ctx context.Context) (*report.Result, error) {
-		return Storm{Options: c.Options, Conns: c.Conns, Rounds: c.Rounds, Settle: c.Settle}.Run(ctx)
+		return Storm{Options: c.Options, Conns: c.Conns, Rounds: c.Rounds, Rate: c.Rate, Settle: c.Settle}.Run(ctx)
 	})
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -76,11 +77,14 @@ type RoomsFlags struct {
 	PairNice     int `group:"Flood" help:"Scheduling priority of the small rooms' client beside a flood; 0: as it is." default:"-5"`
 }
 
-func (f *RoomsFlags) rooms(o Options, w Window) Rooms {
+func (f *RoomsFlags) rooms(o Options, w Window) (Rooms, error) {
+	if f.Rooms < 1 || f.Members < 1 || f.RoomSenders < 1 || f.Rooms > math.MaxInt32/f.Members {
+		return Rooms{}, fmt.Errorf("--rooms %d, --members %d, --room-senders %d: want at least 1 of each", f.Rooms, f.Members, f.RoomSenders)
+	}
 	cfg := Load{
 		Options: o, Scenario: "rooms", Conns: f.Rooms * f.Members, Rooms: f.Rooms, Senders: f.Rooms * f.RoomSenders, For: w.For, Warmup: w.Warmup,
 	}
-	switch each := float64(max(f.RoomSenders, 1)); {
+	switch each := float64(f.RoomSenders); {
 	case f.InFlight != 0:
 		cfg.InFlight = f.InFlight * f.Rooms
 	case f.Rate != 0:
@@ -88,7 +92,7 @@ func (f *RoomsFlags) rooms(o Options, w Window) Rooms {
 	default:
 		cfg.Rate = rateDefault / each
 	}
-	return Rooms{Load: cfg, Flood: f.Flood, FloodSenders: f.FloodSenders, FloodWindow: f.FloodWindow, PairNice: f.PairNice}
+	return Rooms{Load: cfg, Flood: f.Flood, FloodSenders: f.FloodSenders, FloodWindow: f.FloodWindow, PairNice: f.PairNice}, nil
 }
 
 // RoomsCmd is a load on many rooms.
@@ -102,7 +106,11 @@ type RoomsCmd struct {
 func (c *RoomsCmd) Run() error { return c.Options.run(c, c.measure) }
 
 func (c *RoomsCmd) measure(ctx context.Context) (*report.Result, error) {
-	return c.rooms(c.Options, c.Window).Run(ctx)
+	cfg, err := c.rooms(c.Options, c.Window)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.Run(ctx)
 }
 
 // ChurnFlags say who comes and goes.
@@ -139,7 +147,7 @@ func (f *SlowFlags) share() (float64, error) {
 	if percent {
 		share /= 100
 	}
-	if err != nil || share <= 0 || share > 1 {
+	if err != nil || !(share > 0 && share <= 1) {
 		return 0, fmt.Errorf("--slow-share %q: want a share such as 10%%", f.SlowShare)
 	}
 	return share, nil
@@ -197,7 +205,10 @@ type soakRooms struct {
 // Run puts the load on and prints what came.
 func (c *soakRooms) Run() error {
 	return c.Options.run(c, func(ctx context.Context) (*report.Result, error) {
-		cfg := c.rooms(c.Options, Window(c.LongWindow))
+		cfg, err := c.rooms(c.Options, Window(c.LongWindow))
+		if err != nil {
+			return nil, err
+		}
 		cfg.Drift = true
 		return cfg.Run(ctx)
 	})

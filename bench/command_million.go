@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,7 +38,7 @@ func (c *MillionCmd) Run() error {
 		Conns: c.Conns, PerRoom: c.PerRoom, ConnectRate: c.ConnectRate, Hold: c.For, IdleTimeout: c.IdleTimeout, Server: server, Self: self,
 	}
 	if c.Servers != "auto" {
-		if _, err := fmt.Sscan(c.Servers, &m.Servers); err != nil || m.Servers < 1 {
+		if m.Servers, err = strconv.Atoi(c.Servers); err != nil || m.Servers < 1 {
 			return fmt.Errorf("--servers %q: want a number, or auto", c.Servers)
 		}
 	}

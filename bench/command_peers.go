@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"os"
+	"strings"
 )
 
 // Contest is what the commands that hold servers against each other have in common.
@@ -47,7 +48,7 @@ func (c *Contest) ready(show *progress) (*numbers, error) {
 
 // PeersCmd prints how throng stands beside other servers.
 type PeersCmd struct {
-	File     string   `help:"YAML file of the peers: names, how to build and start them, URLs." default:"bench/peers/peers.yaml" placeholder:"FILE"`
+	File     string   `help:"YAML file of the peers: names, how to build and start them, URLs." default:"bench/peers/peers.yaml"`
 	Peers    []string `help:"Only these of its names." placeholder:"NAME"`
 	Markdown bool     `help:"Print the tables as Markdown."`
 	Contest  `embed:""`
@@ -76,6 +77,9 @@ func (c *PeersCmd) Run() error {
 		if !f.onlyOurs {
 			measured = append(measured, f)
 		}
+	}
+	if len(measured) == 0 {
+		return fmt.Errorf("--only %s: that is measured on throng alone, by throng bench numbers", strings.Join(c.Only, ","))
 	}
 	n.field = append(n.field, prepare(ctx, n.launcher, peers, show.line)...)
 	err = n.measure(ctx, measured)

@@ -19,8 +19,14 @@ type PreflightCmd struct {
 
 // Run prints the obstacles. It fails when one of them stops the run, so that a script can ask.
 func (c *PreflightCmd) Run() error {
-	if c.Conns < 1 || c.Workers < 0 || c.Churn < 0 {
-		return fmt.Errorf("--conns %d, --workers %d, --churn %d: want at least 1 connection and nothing below 0", c.Conns, c.Workers, c.Churn)
+	const connsMax = 1 << 30
+	switch {
+	case c.Conns < 1 || c.Conns > connsMax:
+		return fmt.Errorf("--conns %d: want 1 to %d", c.Conns, connsMax)
+	case c.Workers < 0 || c.Workers > workersMax:
+		return fmt.Errorf("--workers %d: want 0 to %d", c.Workers, workersMax)
+	case c.Churn < 0 || c.Churn > connsMax:
+		return fmt.Errorf("--churn %d: want 0 to %d", c.Churn, connsMax)
 	}
 	n, err := needOf(c.Conns, c.Workers, c.URL, c.Source)
 	if err != nil {

@@ -144,6 +144,9 @@ func (w *worker) drop(c *conn, reason string) {
 	case w.spec.Returns && was == connAsked && w.dialing.done:
 		w.dialing.refused[reason]++
 		w.backOff(c)
+	case w.spec.Patient && was == connAsked && !w.dialing.done && c.tries < patientTries:
+		w.dialing.refused[reason]++
+		w.backOff(c)
 	case w.spec.Returns && w.dialing.done && c.sender < 0:
 		w.reasons[reason]++
 		w.forget(c)
@@ -181,8 +184,12 @@ func (w *worker) brief(c *conn) {
 	w.comeBack(c, now())
 }
 
-// comeBack dials again as soon as the loop comes to it.
-func (w *worker) comeBack(c *conn, at instant) { w.dialing.waiting.push(at, c.index) }
+// comeBack dials again as soon as the loop comes to it. When the talking is over, brief ones stay away.
+func (w *worker) comeBack(c *conn, at instant) {
+	if w.talking || !w.spec.Brief {
+		w.dialing.waiting.push(at, c.index)
+	}
+}
 
 // The pauses between attempts of one that was refused: full jitter, doubling from the least to the most.
 const (

@@ -2,9 +2,8 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -31,10 +30,9 @@ const (
 	throng    = "throng"
 )
 
-const (
-	contenderAddr = "127.0.0.1"
-	contenderURL  = "ws://ADDR:PORT/"
-)
+const contenderURL = "ws://ADDR:PORT/"
+
+var contenderIP = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 // yardsticks are the bare server in its two forms; self is how this program is started for one of its scenarios.
 func yardsticks(self []string) []*contender {
@@ -71,11 +69,11 @@ func underTest(command, flags string, where placement) (*contender, error) {
 
 // listening starts the contender on a free port, and returns once it takes connections there.
 func (c *contender) listening(ctx context.Context, l *launcher, cpu int) (s *child, url string, err error) {
-	port, err := freePort()
+	at, err := freeAddr(contenderIP)
 	if err != nil {
 		return nil, "", err
 	}
-	filled := strings.NewReplacer("ADDR", contenderAddr, "PORT", strconv.Itoa(port))
+	filled := strings.NewReplacer("ADDR", at.Addr().String(), "PORT", strconv.Itoa(int(at.Port())))
 	o := order{dir: c.dir, cpu: cpu}
 	for _, word := range c.argv {
 		o.argv = append(o.argv, filled.Replace(word))
@@ -84,41 +82,10 @@ func (c *contender) listening(ctx context.Context, l *launcher, cpu int) (s *chi
 	if err != nil {
 		return nil, "", err
 	}
-	if err := s.awaitListening(ctx, port); err != nil {
+	const patience = 10 * time.Second
+	if err := s.listens(ctx, at, patience); err != nil {
 		s.stop(unix.SIGKILL)
 		return nil, "", fmt.Errorf("%s did not start: %w", c.name, err)
 	}
 	return s, filled.Replace(c.url), nil
-}
-
-// freePort finds a port that nobody listens on.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp4", contenderAddr+":0")
-	if err != nil {
-		return 0, fmt.Errorf("a port for the server: %w", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-// awaitListening returns once the server takes connections.
-func (c *child) awaitListening(ctx context.Context, port int) error {
-	const patience = 10 * time.Second
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		conn, err := net.DialTimeout("tcp4", net.JoinHostPort(contenderAddr, strconv.Itoa(port)), time.Second)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-c.exited:
-			if said := strings.TrimSpace(c.stderr.last()); said != "" {
-				return errors.New(said)
-			}
-			return fmt.Errorf("it ended at once: %v", c.cmd.ProcessState)
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return fmt.Errorf("nobody listens on port %d after %s", port, patience)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,10 +19,11 @@ type crew struct {
 	launcher *launcher
 	members  []*member
 	news     chan news
+	early    []news        // what members said before it was asked for
 	over     chan struct{} // closed with the crew
 	series   series
 	began    time.Time
-	early    bool // ended by hand
+	byHand   bool // ended by hand
 	trust    trust
 	notes    []string
 	phase    string // for who looks on
@@ -131,8 +133,12 @@ func (o *Options) workersFor(conns int) (int, error) {
 	if n > conns {
 		return 0, fmt.Errorf("--workers %d: want at most one for each of %d connections", n, conns)
 	}
-	if n > workersMax || n < 1 {
-		return 0, fmt.Errorf("%d workers, of at most %d connections each: want 1 to %d; raise the descriptor limit (ulimit -n %d)", n, each, workersMax, conns/workersMax+descriptorReserve)
+	switch {
+	case o.Workers > workersMax:
+		return 0, fmt.Errorf("--workers %d: want %d at most", o.Workers, workersMax)
+	case n > workersMax:
+		return 0, fmt.Errorf("%d connections take %d workers of at most %d each, and %d are the most: raise the descriptor limit (ulimit -n %d)",
+			conns, n, each, workersMax, conns/workersMax+descriptorReserve+1)
 	}
 	return n, needDescriptors((conns + n - 1) / n)
 }
@@ -163,9 +169,16 @@ func (c *crew) tell(cmd command) {
 	}
 }
 
-// await collects an answer of each member. When ctx ends, interrupted says what to do; nil gives up.
+// await collects an answer of each member. When ctx ends, interrupted says what to do; nil gives up. A member that was
+// told of two things may have done both before another has done the first: its second answer is kept.
 func (c *crew) await(ctx context.Context, is string, interrupted func()) ([]message, error) {
 	got, left := make([]message, len(c.members)), len(c.members)
+	c.early = slices.DeleteFunc(c.early, func(n news) bool {
+		if n.Is == is {
+			got[n.from], left = n.message, left-1
+		}
+		return n.Is == is
+	})
 	done := ctx.Done()
 	for left > 0 {
 		timer := time.NewTimer(c.untilAlarm())
@@ -182,6 +195,8 @@ func (c *crew) await(ctx context.Context, is string, interrupted func()) ([]mess
 				c.ticked(n.from, n.Tick)
 			case n.Is == is:
 				got[n.from], left = n.message, left-1
+			default:
+				c.early = append(c.early, n)
 			}
 		case <-timer.C:
 			c.ring()
@@ -298,7 +313,7 @@ func (c *crew) stopped(ctx context.Context, from instant) ([]uint32, error) {
 		const together = 50 * time.Millisecond
 		at := now() + together
 		tooEarly = at <= from
-		c.early = true
+		c.byHand = true
 		c.tell(command{Do: doStop, At: at})
 		c.alarms, c.series.end = []alarm{{at, c.series.to}}, at
 	})

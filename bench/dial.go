@@ -26,10 +26,11 @@ const (
 	dialsAtOnceMax = 256 // handshakes under way, while connecting
 	dialsPerTurn   = 256 // of those who come back, who all may be under way at once
 	shakePatience  = 10 * time.Second
+	patientTries   = 8 // of one connection, where the spec is patient
 )
 
-// connectTo opens connections until so many of this worker's are open. One that is refused ends the run, and one that
-// is sent away again as well if it is to carry a load; where connections are only held, that is a fault to report.
+// connectTo opens connections until so many of this worker's are open. One that is refused ends the run, unless the
+// spec is patient, and one that is sent away again as well if it is to carry a load; where connections are only held, that is a fault to report.
 func (w *worker) connectTo(upto int) error {
 	d := &w.dialing
 	d.upto, d.from, d.since, d.done = upto, d.begun, now(), false

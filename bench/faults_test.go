@@ -74,79 +74,83 @@ func (s *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // The probe's connection is the first one that a server sees; the loader's are numbered from 1.
 const victim = 3
 
+// deliver is what becomes of the n-th payload for the victim.
+type deliver = func(n int, b []byte) [][]byte
+
+var faultCases = map[string]struct {
+	make func() deliver
+	want func(report.Faults) bool
+}{
+	"drop": {func() deliver {
+		return func(n int, b []byte) [][]byte {
+			if n == 5 || n == 6 {
+				return [][]byte{}
+			}
+			return [][]byte{b}
+		}
+	}, func(f report.Faults) bool { return f.Lost == 2 && f.Duplicated+f.Reordered+f.Corrupt+f.Stray == 0 }},
+	"drop the last": {func() deliver {
+		return func(n int, b []byte) [][]byte {
+			if n >= 10 {
+				return [][]byte{}
+			}
+			return [][]byte{b}
+		}
+	}, func(f report.Faults) bool { return f.Lost > 0 && f.Duplicated+f.Reordered+f.Corrupt+f.Stray == 0 }},
+	"duplicate": {func() deliver {
+		return func(n int, b []byte) [][]byte {
+			if n == 5 {
+				return [][]byte{b, b, b}
+			}
+			return [][]byte{b}
+		}
+	}, func(f report.Faults) bool { return f.Duplicated == 2 && f.Lost+f.Reordered+f.Corrupt+f.Stray == 0 }},
+	"reorder": {func() deliver {
+		var held []byte
+		return func(n int, b []byte) [][]byte {
+			switch n {
+			case 5:
+				held = b
+				return [][]byte{}
+			case 7:
+				return [][]byte{b, held}
+			}
+			return [][]byte{b}
+		}
+	}, func(f report.Faults) bool { return f.Reordered == 1 && f.Lost+f.Duplicated+f.Corrupt+f.Stray == 0 }},
+	"corrupt": {func() deliver {
+		return func(n int, b []byte) [][]byte {
+			if n < 32 {
+				b = append([]byte{}, b...)
+				b[n%len(b)] ^= 4
+			}
+			return [][]byte{b}
+		}
+	}, func(f report.Faults) bool {
+		return f.Corrupt >= 23 && f.Corrupt <= 32 && f.Lost >= 31 && f.Duplicated+f.Reordered+f.Stray == 0
+	}},
+	"cut": {func() deliver {
+		return func(n int, b []byte) [][]byte {
+			if n == 5 {
+				b = b[:20]
+			}
+			return [][]byte{b}
+		}
+	}, func(f report.Faults) bool { return f.Corrupt == 1 && f.Lost == 1 }},
+	"disconnect": {func() deliver {
+		return func(n int, b []byte) [][]byte {
+			if n == 5 {
+				return nil
+			}
+			return [][]byte{b}
+		}
+	}, func(f report.Faults) bool {
+		return len(f.Disconnected) == 1 && f.Duplicated+f.Reordered+f.Corrupt+f.Stray == 0
+	}},
+}
+
 func TestFaultsAreNamed(t *testing.T) {
-	type deliver = func(n int, b []byte) [][]byte
-	for name, c := range map[string]struct {
-		make func() deliver
-		want func(report.Faults) bool
-	}{
-		"drop": {func() deliver {
-			return func(n int, b []byte) [][]byte {
-				if n == 5 || n == 6 {
-					return [][]byte{}
-				}
-				return [][]byte{b}
-			}
-		}, func(f report.Faults) bool { return f.Lost == 2 && f.Duplicated+f.Reordered+f.Corrupt+f.Stray == 0 }},
-		"drop the last": {func() deliver {
-			return func(n int, b []byte) [][]byte {
-				if n >= 10 {
-					return [][]byte{}
-				}
-				return [][]byte{b}
-			}
-		}, func(f report.Faults) bool { return f.Lost > 0 && f.Duplicated+f.Reordered+f.Corrupt+f.Stray == 0 }},
-		"duplicate": {func() deliver {
-			return func(n int, b []byte) [][]byte {
-				if n == 5 {
-					return [][]byte{b, b, b}
-				}
-				return [][]byte{b}
-			}
-		}, func(f report.Faults) bool { return f.Duplicated == 2 && f.Lost+f.Reordered+f.Corrupt+f.Stray == 0 }},
-		"reorder": {func() deliver {
-			var held []byte
-			return func(n int, b []byte) [][]byte {
-				switch n {
-				case 5:
-					held = b
-					return [][]byte{}
-				case 7:
-					return [][]byte{b, held}
-				}
-				return [][]byte{b}
-			}
-		}, func(f report.Faults) bool { return f.Reordered == 1 && f.Lost+f.Duplicated+f.Corrupt+f.Stray == 0 }},
-		"corrupt": {func() deliver {
-			return func(n int, b []byte) [][]byte {
-				if n < 32 {
-					b = append([]byte{}, b...)
-					b[n%len(b)] ^= 4
-				}
-				return [][]byte{b}
-			}
-		}, func(f report.Faults) bool {
-			return f.Corrupt >= 23 && f.Corrupt <= 32 && f.Lost >= 31 && f.Duplicated+f.Reordered+f.Stray == 0
-		}},
-		"cut": {func() deliver {
-			return func(n int, b []byte) [][]byte {
-				if n == 5 {
-					b = b[:20]
-				}
-				return [][]byte{b}
-			}
-		}, func(f report.Faults) bool { return f.Corrupt == 1 && f.Lost == 1 }},
-		"disconnect": {func() deliver {
-			return func(n int, b []byte) [][]byte {
-				if n == 5 {
-					return nil
-				}
-				return [][]byte{b}
-			}
-		}, func(f report.Faults) bool {
-			return len(f.Disconnected) == 1 && f.Duplicated+f.Reordered+f.Corrupt+f.Stray == 0
-		}},
-	} {
+	for name, c := range faultCases {
 		for kind, o := range map[string]Options{
 			"one worker":        {Payload: 32},
 			"two workers":       {Payload: 32, Workers: 2, self: asSelf(t)},

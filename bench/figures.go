@@ -129,7 +129,7 @@ func figures(short bool) []figure {
 		{name: "handshakes", bare: plain, conns: 100, atMost: window, scenario: timed(window, "handshakes")},
 		{name: "idle", bare: plain, conns: idleConns, atMost: 2 * settle,
 			scenario: []string{"idle", "--base", "10000", "--conns", strconv.Itoa(idleConns), "--settle", settle.String(), "--for", "0s"}},
-		{name: "storm", bare: []string{bareBatch}, conns: stormConns, atMost: 3 * window, scenario: []string{"storm", "--conns", strconv.Itoa(stormConns)}},
+		{name: "storm", bare: []string{bareBatch}, conns: stormConns, atMost: 3 * window, scenario: []string{"storm", "--rate", "20", "--conns", strconv.Itoa(stormConns)}},
 		{name: "fairness", onlyOurs: true, conns: floodConns, atMost: pair,
 			scenario: timed(pair, "rooms", "--rooms", "1", "--members", "2", "--room-senders", "2", "--rate", "200", "--flood", strconv.Itoa(floodConns))},
 	}

@@ -34,8 +34,9 @@ func startFleet(ctx context.Context, l *launcher, n int, command []string) (*fle
 			return nil, err
 		}
 	}
-	for i := range f.servers {
-		if err := f.await(ctx, i); err != nil {
+	const patience = 30 * time.Second // many start at once
+	for i, s := range f.servers {
+		if err := s.listens(ctx, f.addrs[i], patience); err != nil {
 			f.stop()
 			return nil, fmt.Errorf("server %d of %d did not start: %w", i+1, n, err)
 		}
@@ -73,33 +74,6 @@ func freeAddr(ip netip.Addr) (netip.AddrPort, error) {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).AddrPort(), nil
-}
-
-// await returns once server i takes connections.
-func (f *fleet) await(ctx context.Context, i int) error {
-	const patience = 30 * time.Second // many start at once
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		conn, err := net.DialTimeout("tcp4", f.addrs[i].String(), time.Second)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-f.servers[i].exited:
-			return errors.New(f.servers[i].lastWords())
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return fmt.Errorf("nobody listens on %s after %s", f.addrs[i], patience)
-}
-
-// lastWords is what a process that has ended said last.
-func (c *child) lastWords() string {
-	if said := strings.TrimSpace(c.stderr.last()); said != "" {
-		return said
-	}
-	return fmt.Sprint("it said nothing: ", c.err)
 }
 
 // ended says which server is no more, nil when all are.

@@ -2,7 +2,7 @@ package bench
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"throng/bench/report"
@@ -19,8 +19,11 @@ type Handshakes struct {
 
 // Run measures. Handshakes that the server refused are faults, by the reason it gave, and not counted.
 func (cfg Handshakes) Run(ctx context.Context) (*report.Result, error) {
-	if cfg.Concurrent < 1 || cfg.For <= 0 {
-		return nil, errors.New("--concurrent and --for: want more than 0")
+	if cfg.Concurrent < 1 {
+		return nil, fmt.Errorf("--concurrent %d: want at least 1", cfg.Concurrent)
+	}
+	if err := checkWindow(cfg.Warmup, cfg.For); err != nil {
+		return nil, err
 	}
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -33,7 +36,7 @@ func (cfg Handshakes) Run(ctx context.Context) (*report.Result, error) {
 	if _, err := c.talk(ctx, cfg.Warmup, cfg.For); err != nil {
 		return nil, err
 	}
-	r, _, err := c.finish(nil, 0)
+	r, _, err := c.finish(nil, quietDefault)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -98,16 +100,8 @@ func TestHooks(t *testing.T) {
 	if len(s.wrong) > 0 || len(s.hello) != 6 || s.hello[0] == s.hello[1] || len(s.rooms["/at/e0/now"]) != 3 {
 		t.Errorf("the server got %q, hello %q, rooms %d", s.wrong, s.hello, len(s.rooms))
 	}
-	if want := "6 messages carried nothing of this run and were left aside"; len(r.Notes) == 0 || !contains(r.Notes, want) {
-		t.Errorf("notes %q, want %q", r.Notes, want)
+	// The server answers a greeting with one of its own: that is no reason to distrust the run.
+	if slices.ContainsFunc(r.Notes, func(note string) bool { return strings.Contains(note, "left aside") }) {
+		t.Errorf("notes %q", r.Notes)
 	}
-}
-
-func contains(notes []string, want string) bool {
-	for _, n := range notes {
-		if n == want {
-			return true
-		}
-	}
-	return false
 }

@@ -23,6 +23,9 @@ func (cfg Idle) Run(ctx context.Context) (*report.Result, error) {
 	if cfg.Base < 1 || cfg.Base >= cfg.Conns {
 		return nil, fmt.Errorf("--base %d: want 1 to %d, fewer than the connections", cfg.Base, cfg.Conns-1)
 	}
+	if cfg.Settle < 0 || cfg.For < 0 {
+		return nil, fmt.Errorf("--settle %s, --for %s: want 0 or more", cfg.Settle, cfg.For)
+	}
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func (c *crew) hold(ctx context.Context, d time.Duration) error {
 	err := c.holdAs(ctx, "holding", d)
 	c.series.to()
 	if err == errStopped {
-		c.early, err = true, nil
+		c.byHand, err = true, nil
 	}
 	return err
 }

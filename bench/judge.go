@@ -1,11 +1,17 @@
 package bench
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // judge waits for what is under way, because what was sent has to arrive or counts as lost, and reports.
 func (w *worker) judge(c command) error {
 	s := &w.spec
 	sent := func(room, sender uint32) uint32 { return c.Sent[int(sender)*s.groups()+int(room)] }
+	if s.Brief {
+		w.awaitAnswers(c.Quiet)
+	}
 	fast := func(c *conn) bool { return !c.slow }
 	w.drain(&w.check, c.Quiet, func() uint64 { return w.check.outstanding(w.conns, fast, sent) })
 	w.lookForStalled()
@@ -36,6 +42,17 @@ func (w *worker) judge(c command) error {
 	}
 	w.box.put(message{Is: isResult, Result: o, Open: w.open})
 	return nil
+}
+
+// awaitAnswers gives handshakes that are under way some time, and names those without an answer: a server that takes
+// connections and says nothing would else have done nothing wrong.
+func (w *worker) awaitAnswers(quiet time.Duration) {
+	_ = w.run(now()+quiet, func() bool { return w.underway == 0 })
+	for i := range w.conns {
+		if w.conns[i].state == connAsked {
+			w.reasons[fmt.Sprintf("no answer within %s", quiet)]++
+		}
+	}
 }
 
 // drain ends when nothing is outstanding, or nothing more comes.

@@ -108,7 +108,6 @@ func (w *worker) measure(c command) error {
 		clear(w.reasons)
 	}
 	w.from = w.mark()
-	w.window[0] = max(c.From, min(w.from.At, c.To))
 	if err := w.run(c.To, w.stopping); err != nil {
 		return err
 	}
@@ -177,13 +176,18 @@ func (w *worker) sendsAt() instant {
 	return w.planned(w.n)
 }
 
+// counts tells whether a message planned at this instant is one of those measured.
+func (l *load) counts(plan instant) bool { return plan >= l.window[0] && plan < l.window[1] }
+
 // sendDue sends all that is planned until now.
 func (w *worker) sendDue(t instant) {
-	for at := w.sendsAt(); at <= t; at = w.sendsAt() {
+	for at := w.sendsAt(); at <= t && w.quit == nil; at = w.sendsAt() {
 		c := w.senders[w.n%len(w.senders)].conn
 		w.n++
 		if c.state == connOpen {
-			w.lateMax = max(w.lateMax, t-at)
+			if w.counts(at) || w.storm != nil {
+				w.lateMax = max(w.lateMax, t-at)
+			}
 			w.wire = w.appendMessage(w.wire[:0], c, at, t)
 			w.send(c, w.wire)
 		}
@@ -193,7 +197,8 @@ func (w *worker) sendDue(t instant) {
 // sendCredit sends a message for each own one that came back.
 func (w *worker) sendCredit(c *conn, t instant) {
 	w.wire = w.wire[:0]
-	for ; c.credit > 0; c.credit-- {
+	for c.credit > 0 && w.quit == nil {
+		c.credit--
 		w.wire = w.appendMessage(w.wire, c, t, t)
 		if len(w.wire) > framesOutMax {
 			w.send(c, w.wire)
@@ -269,7 +274,7 @@ func (w *worker) receive(c *conn, b []byte) ([]byte, error) {
 // record counts a delivery's latency: in an open loop each receiver's, in a closed one the sender's own.
 func (w *worker) record(c *conn, v verdict, t instant) {
 	took := t - v.plan
-	if v.plan < w.window[0] || v.plan >= w.window[1] {
+	if !w.counts(v.plan) {
 		w.outside.record(took)
 		return
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -189,7 +190,11 @@ func TestFlood(t *testing.T) {
 	o := to(ideal(t, true))
 	o.self = asSelf(t)
 	f := RoomsFlags{Rooms: 2, Members: 3, RoomSenders: 1, Rate: 50, Flood: 30, FloodSenders: 2, FloodWindow: 3}
-	r, err := f.rooms(o, Window{For: 300 * time.Millisecond}).Run(t.Context())
+	cfg, err := f.rooms(o, Window{For: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := cfg.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,6 +258,9 @@ func TestSamples(t *testing.T) {
 			inside++
 		}
 	}
+	if first := r.Samples[0]; first.Measured() || first.Deliveries > 1500 {
+		t.Errorf("the first sample is of the time before, and takes it for longer than it was: %+v", first)
+	}
 	if inside < 3 || deliveries < 1250 || deliveries > 3200 || r.Samples[len(r.Samples)-1].ServerRSS == 0 {
 		t.Errorf("%d samples with %.0f deliveries, of %d: %+v", inside, deliveries, r.Deliveries, r.Samples)
 	}
@@ -288,7 +296,20 @@ func TestClearErrors(t *testing.T) {
 		"one of them":              func(c *Load) { c.Rate = 1 },
 		"--in-flight 1":            func(c *Load) { c.Senders = 2 },
 		"do not divide":            func(c *Load) { c.Rooms = 3 },
-		"--for":                    func(c *Load) { c.For = 0 },
+		"--for 0s":                 func(c *Load) { c.For = 0 },
+		"--warmup -1s":             func(c *Load) { c.Warmup = -time.Second },
+		"--rate +Inf":              func(c *Load) { c.InFlight, c.Rate = 0, math.Inf(1) },
+		"--rate NaN":               func(c *Load) { c.InFlight, c.Rate = 0, math.NaN() },
+		"--rate 1e+300":            func(c *Load) { c.InFlight, c.Rate = 0, 1e300 },
+		"--in-flight 1000000000":   func(c *Load) { c.InFlight = 1e9 },
+		"--connect-rate NaN":       func(c *Load) { c.ConnectRate = math.NaN() },
+		"--churn NaN":              func(c *Load) { c.Churn = math.NaN() },
+		"that is nobody":           func(c *Load) { c.Slow = 0.01 },
+		"--workers 300":            func(c *Load) { c.Workers, c.Conns = 300, 1000 },
+		"--nice 99":                func(c *Load) { c.Nice = 99 },
+		"to begin with /":          func(c *Load) { c.Path = "rooms/a" },
+		"speaks no TLS":            func(c *Load) { c.URL = []string{"wss://127.0.0.1:1/"} },
+		"connect from 192.0.2.1":   func(c *Load) { c.Source = []string{"192.0.2.1"} },
 		"following every sequence": func(c *Load) { c.Conns, c.Senders, c.InFlight = 18000, 18000, 18000 },
 		"--workers 11":             func(c *Load) { c.Workers = 11 },
 		"--source \"x\"":           func(c *Load) { c.Source = []string{"x"} },

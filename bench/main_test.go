@@ -14,7 +14,7 @@ import (
 // TestMain makes the test binary its own loader, worker and yardstick, as the program is; and lets no test leave a
 // goroutine or a descriptor behind.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == "as-bench" {
+	if len(os.Args) > 2 && os.Args[1] == "bench" {
 		if err := asBench(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -115,7 +115,7 @@ func asSelf(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []string{self, "as-bench"}
+	return []string{self, "bench"}
 }
 
 func ideal(t *testing.T, batch bool) string {

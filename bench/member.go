@@ -9,8 +9,6 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // member is one worker: a process, or a goroutine of this one.
@@ -47,7 +45,8 @@ func (m *member) process(l *launcher, self []string) (io.Reader, error) {
 		}
 	}
 	m.cmd = exec.Command(self[0], append(self[1:len(self):len(self)], "worker")...)
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// In a group of its own: Ctrl-C is for the coordinator, who wants to hear from its workers what they have.
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	m.tail.line = func(string) {}
 	m.cmd.Stderr = &m.tail
 	from, err := m.cmd.StdoutPipe()
@@ -57,15 +56,7 @@ func (m *member) process(l *launcher, self []string) (io.Reader, error) {
 	if m.to, err = m.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("a worker: %w", err)
 	}
-	started := make(chan error)
-	l.asks <- func() {
-		err := unix.SchedSetaffinity(0, &l.all)
-		if err == nil {
-			err = m.cmd.Start()
-		}
-		started <- err
-	}
-	if err := <-started; err != nil {
+	if err := l.begin(m.cmd, l.all); err != nil {
 		return nil, fmt.Errorf("start a worker (%s): %w", self[0], err)
 	}
 	return from, nil

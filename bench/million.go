@@ -55,7 +55,7 @@ func (m *Million) plan(descriptors int) (p millionPlan, err error) {
 	switch {
 	case m.Conns < 1 || m.PerRoom < 1 || m.Conns%m.PerRoom != 0:
 		return p, fmt.Errorf("--conns %d: want a multiple of --per-room %d", m.Conns, m.PerRoom)
-	case m.ConnectRate <= 0:
+	case m.ConnectRate == 0 || !countable(m.ConnectRate):
 		return p, fmt.Errorf("--connect-rate %g: want more than 0", m.ConnectRate)
 	case m.Hold <= 0:
 		return p, fmt.Errorf("--for %s: want more than 0", m.Hold)

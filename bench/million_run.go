@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -89,7 +90,7 @@ func (r *millionRun) start(ctx context.Context) (err error) {
 	}
 	o.settings = r.settings()
 	r.crew, err = newCrew(ctx, o, spec{
-		Conns: r.Conns, Rooms: r.plan.rooms, Senders: r.plan.rooms, Rate: 1 / r.plan.say.Seconds(), Payload: millionPayload, Salt: rand.Uint64(), Idle: r.plan.idle,
+		Conns: r.Conns, Rooms: r.plan.rooms, Senders: r.plan.rooms, Rate: 1 / r.plan.say.Seconds(), Payload: millionPayload, Salt: rand.Uint64(), Idle: r.plan.idle, Patient: true,
 	})
 	return err
 }
@@ -207,8 +208,12 @@ func (r *millionRun) speak(ctx context.Context) error {
 		return err
 	}
 	r.crew.phase, r.crew.until = "listening", 0
-	if r.result, _, err = r.crew.finish(sent, millionQuiet); err != nil {
+	var all *outcome
+	if r.result, all, err = r.crew.finish(sent, millionQuiet); err != nil {
 		return err
+	}
+	for _, why := range slices.Sorted(maps.Keys(all.Refused)) {
+		r.notes = append(r.notes, fmt.Sprintf("%d handshakes were tried again: %s", all.Refused[why], why))
 	}
 	said := 0
 	for _, n := range sent {

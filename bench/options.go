@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 
@@ -52,15 +53,22 @@ func (o *Options) check() error {
 	switch {
 	case o.Workers < 0:
 		return fmt.Errorf("--workers %d: want 0 or more", o.Workers)
-	case o.ConnectRate < 0:
+	case !countable(o.ConnectRate):
 		return fmt.Errorf("--connect-rate %g: want 0 or more", o.ConnectRate)
 	case o.Payload < h.payloadMin() || o.Payload > longest:
 		return fmt.Errorf("--payload %d: want %d to %d bytes", o.Payload, h.payloadMin(), longest)
+	case o.Nice < -20 || o.Nice > 19:
+		return fmt.Errorf("--nice %d: want -20 to 19", o.Nice)
+	case o.Path != "" && o.Path[0] != '/':
+		return fmt.Errorf("--path %q: want it to begin with /", o.Path)
 	case strings.ContainsAny(o.Path+o.Subprotocol, " \r\n"):
 		return fmt.Errorf("--path and --subprotocol: want no space and no line's end in them")
 	}
 	return nil
 }
+
+// countable tells whether a number can be reckoned with: neither below 0 nor without end, nor none at all.
+func countable(v float64) bool { return v >= 0 && v <= math.MaxInt32 }
 
 // settingsOf lists the flags of a command that are not at zero, in their order.
 func settingsOf(command any) (list []report.Setting) {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -30,7 +29,7 @@ type PeerSection struct {
 	Less bool `json:"less"`
 	// Cells are in the order of what they reached.
 	Cells []PeerCell `json:"cells"`
-	// Best is the best peer, and ToBest throng's value as a multiple of it. One with faults is no peer to compare with.
+	// Best is the best peer that did not fail, and ToBest throng's value as a multiple of it.
 	Best   string  `json:"best,omitempty"`
 	ToBest float64 `json:"to_best,omitempty"`
 	bare   string  // the yardstick
@@ -43,7 +42,9 @@ type PeerCell struct {
 	// ToIdeal is its value as a multiple of the yardstick's.
 	ToIdeal float64 `json:"to_ideal,omitempty"`
 	Faults  string  `json:"faults,omitempty"`
-	peer    bool
+	// Failed: it lost, spoilt or disconnected something. One that only let connections wait did all that was asked.
+	Failed bool `json:"failed,omitempty"`
+	peer   bool
 }
 
 // compared are the rows that hold for everybody: those with a yardstick and a direction.
@@ -76,7 +77,9 @@ func (n *numbers) section(r row) PeerSection {
 		if m == nil {
 			continue
 		}
-		s.Cells = append(s.Cells, PeerCell{Server: c.name, Median: m, Faults: faultsOf(runs), peer: c.peer})
+		cell := PeerCell{Server: c.name, Median: m, peer: c.peer}
+		cell.Faults, cell.Failed = faultsOf(runs)
+		s.Cells = append(s.Cells, cell)
 	}
 	slices.SortStableFunc(s.Cells, s.order)
 	ideal, own := s.cell(r.bare), s.cell(throng)
@@ -85,7 +88,7 @@ func (n *numbers) section(r row) PeerSection {
 			c.ToIdeal = c.Median.Value / ideal.Median.Value
 		}
 	}
-	best := slices.IndexFunc(s.Cells, func(c PeerCell) bool { return c.peer && c.Faults == "" && c.Median.Value > 0 })
+	best := slices.IndexFunc(s.Cells, func(c PeerCell) bool { return c.peer && !c.Failed && c.Median.Value > 0 })
 	if best >= 0 {
 		s.Best = s.Cells[best].Server
 		if own != nil {
@@ -95,11 +98,13 @@ func (n *numbers) section(r row) PeerSection {
 	return s
 }
 
-// order puts the best first, and those with faults behind all others: they did less than was asked.
+// order puts the best first, and those that failed behind all others.
 func (s *PeerSection) order(a, b PeerCell) int {
 	switch va, vb := a.Median.Value, b.Median.Value; {
-	case (a.Faults == "") != (b.Faults == ""):
-		return strings.Compare(a.Faults, b.Faults)
+	case a.Failed && !b.Failed:
+		return 1
+	case b.Failed && !a.Failed:
+		return -1
 	case s.Less:
 		return cmp.Compare(va, vb)
 	default:
@@ -116,14 +121,21 @@ func (s *PeerSection) cell(server string) *PeerCell {
 	return nil
 }
 
-// faultsOf are those of the first round that had any.
-func faultsOf(runs []run) string {
+// faultsOf are those of the first round that failed, or else of the first that had any.
+func faultsOf(runs []run) (faults string, failed bool) {
 	for _, one := range runs {
-		if one.result != nil && one.result.Faults.Any() {
-			return one.result.Faults.String()
+		if one.result == nil || !one.result.Faults.Any() {
+			continue
+		}
+		beside := one.result.Faults
+		if beside.Stalled = 0; beside.Any() {
+			return one.result.Faults.String(), true
+		}
+		if faults == "" {
+			faults = one.result.Faults.String()
 		}
 	}
-	return ""
+	return faults, false
 }
 
 // The heads of the tables.
@@ -192,9 +204,7 @@ func (t *PeersTable) intro() string {
 func (t *PeersTable) write(w io.Writer, asJSON, markdown bool) error {
 	switch {
 	case asJSON:
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(t)
+		return writeJSON(w, t)
 	case markdown:
 		return t.writeMarkdown(w)
 	}

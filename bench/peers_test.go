@@ -88,7 +88,7 @@ func TestPeersTable(t *testing.T) {
 	n := &numbers{rounds: 3, where: coresOwn, runs: map[runKey][]run{
 		{"in-flight-10", bareBatch}: made(4e6, 5e6, 3e6),
 		{"in-flight-10", throng}:    made(6e6),
-		{"in-flight-10", "quick"}:   made(2e6),
+		{"in-flight-10", "quick"}:   {{result: &Result{PerSecond: 2e6, Faults: Faults{Stalled: 3}}}},
 		{"in-flight-10", "slow"}:    made(1e6),
 		{"in-flight-10", "lossy"}:   {{result: &Result{PerSecond: 9e6, Faults: Faults{Lost: 7}}}},
 		{"open", barePlain}:         {{result: &Result{Latency: &Spread{P50: 10e3, P99: 20e3}}}},
@@ -114,7 +114,7 @@ func TestPeersTable(t *testing.T) {
 		"10 in flight M/s 4.00 6.00 2.00 quick 1.50 3.00",
 		"10,000 receivers, median ms 10.00 12.00 24.00 quick 1.20 0.50",
 		"throng 6.00 6.00 - 6.00 1.50 50% - ideal, batch 4.00 3.00 - 5.00 1.00 50% -",
-		"slow 1.00 1.00 - 1.00 0.25 50% - lossy 9.00 9.00 - 9.00 2.25 0% 7 lost",
+		"quick 2.00 2.00 - 2.00 0.50 0% 3 stalled slow 1.00 1.00 - 1.00 0.25 50% - lossy 9.00 9.00 - 9.00 2.25 0% 7 lost",
 		"10,000 receivers, median, ms (less is better) server median range to ideal client CPU faults ideal, plain 10.00",
 		"note: absent is left out: could not be built: no compiler", "note: open, slow: it ended",
 	} {

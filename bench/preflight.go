@@ -170,11 +170,12 @@ func (l limits) ofMemory(n need) []Obstacle {
 	if l.memory == 0 || want <= l.memory {
 		return nil
 	}
+	o := Obstacle{What: "memory", Have: l.memory, Need: want, Bytes: true, Stops: true, Lift: "end what else runs"}
 	each := (want - int64(processes)*processBytes) / int64(max(n.conns, 1))
-	return []Obstacle{{
-		What: "memory", Have: l.memory, Need: want, Bytes: true, Stops: true,
-		Lift: fmt.Sprintf("end what else runs, or ask for --conns %d", max(0, (l.memory-int64(processes)*processBytes)/max(each, 1))),
-	}}
+	if fewer := (l.memory - int64(processes)*processBytes) / max(each, 1); fewer > 0 {
+		o.Lift += fmt.Sprintf(", or ask for --conns %d", fewer)
+	}
+	return []Obstacle{o}
 }
 
 // ofBuffers: a connection that is idle holds no buffer, one with something under way at least a page.

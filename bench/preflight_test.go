@@ -14,59 +14,62 @@ func roomy() limits {
 	}
 }
 
+// obstacleCases spoil one thing each for a million connections on such a machine.
+var obstacleCases = map[string]struct {
+	limit func(*limits)
+	need  func(*need)
+	what  string // "": nothing is in the way
+	needs int64
+	lift  string
+	stops bool
+}{
+	"nothing": {},
+	"descriptors, many workers": {
+		limit: func(l *limits) { l.descriptors = 20000 }, what: "descriptors of a process (51 workers are needed)", needs: 125064, lift: "ulimit -n 125064",
+	},
+	"descriptors, few workers": {limit: func(l *limits) { l.descriptors = 200000 }},
+	"descriptors, workers given": {
+		limit: func(l *limits) { l.descriptors = 20000 }, need: func(n *need) { n.workers = 50 }, what: "descriptors of a process", needs: 20064,
+		lift: "or more --workers", stops: true,
+	},
+	"descriptors beyond what may be asked for": {
+		limit: func(l *limits) { l.descriptors, l.nrOpen = 20000, 1<<19 }, need: func(n *need) { n.workers = 1 }, what: "descriptors", needs: 1000064,
+		lift: "sysctl -w fs.nr_open=1000064, then ulimit", stops: true,
+	},
+	"files":          {limit: func(l *limits) { l.fileMax = 1 << 20 }, what: "open files", needs: 2001064, lift: "sysctl -w fs.file-max=", stops: true},
+	"files, as root": {limit: func(l *limits) { l.fileMax, l.root = 1<<20, true }, what: "open files", needs: 2001064, lift: "sysctl -w fs.file-max="},
+	"files of one end": {
+		limit: func(l *limits) { l.fileMax = 1 << 20 }, need: func(n *need) { n.local = false },
+	},
+	"ports":                  {limit: func(l *limits) { l.ports = 28000 }, what: "ports (28000 x 20 source x 1 target", needs: 1e6, lift: "--source", stops: true},
+	"ports of more targets":  {limit: func(l *limits) { l.ports = 28000 }, need: func(n *need) { n.targets = 2 }},
+	"conntrack":              {limit: func(l *limits) { l.conntrackMax, l.conntrackUsed = 262144, 10 }, what: "tracks", needs: 1000010, lift: "nf_conntrack_max=1250012", stops: true},
+	"conntrack without use":  {limit: func(l *limits) { l.conntrackMax = 262144 }, what: "tracks", needs: 1e6, lift: "nf_conntrack_max"},
+	"conntrack that is wide": {limit: func(l *limits) { l.conntrackMax, l.conntrackUsed = 1<<21, 10 }},
+	"memory": {
+		limit: func(l *limits) { l.memory = 8 << 30 }, what: "memory", needs: 2e6*(kernelEndBytes+userEndBytes) + processBytes, lift: "ask for --conns 82", stops: true,
+	},
+	"memory of one end": {limit: func(l *limits) { l.memory = 8 << 30 }, need: func(n *need) { n.local = false }},
+	"buffers":           {limit: func(l *limits) { l.tcpPressure = 1 << 30 }, what: "TCP buffers", needs: 4096e6, lift: `tcp_mem="1000000 1250000 1500000"`},
+	"backlog":           {limit: func(l *limits) { l.somaxconn = 128 }, what: "wait for accept", needs: 256, lift: "net.core.somaxconn=256"},
+	"SYN backlog":       {limit: func(l *limits) { l.synBacklog = 128 }, what: "handshakes of TCP", needs: 256, lift: "net.ipv4.tcp_max_syn_backlog=256"},
+	"backlog elsewhere": {limit: func(l *limits) { l.somaxconn = 128 }, need: func(n *need) { n.local = false }},
+	"threads": {
+		limit: func(l *limits) { l.tasks = 100 }, need: func(n *need) { n.servers = 52 }, what: "threads", needs: 53 * processThreads, lift: "raise by 748", stops: true,
+	},
+	"churn": {
+		limit: func(l *limits) { l.twReuse = 0 }, need: func(n *need) { n.churn = 10000 }, what: "used a moment ago", needs: 1600000, lift: "tcp_tw_reuse=1",
+	},
+	"churn, reused here": {need: func(n *need) { n.churn = 10000 }},
+	"churn, not reused there": {
+		need: func(n *need) { n.churn, n.local = 10000, false }, what: "used a moment ago", needs: 1600000, lift: "tcp_tw_reuse=1",
+	},
+	"what cannot be read is in nobody's way": {limit: func(l *limits) { *l = limits{} }},
+}
+
 func TestObstacles(t *testing.T) {
 	million := need{conns: 1e6, sources: 20, targets: 1, local: true, atOnce: 256}
-	for name, c := range map[string]struct {
-		limit func(*limits)
-		need  func(*need)
-		what  string // "": nothing is in the way
-		needs int64
-		lift  string
-		stops bool
-	}{
-		"nothing": {},
-		"descriptors, many workers": {
-			limit: func(l *limits) { l.descriptors = 20000 }, what: "descriptors of a process (51 workers are needed)", needs: 125064, lift: "ulimit -n 125064",
-		},
-		"descriptors, few workers": {limit: func(l *limits) { l.descriptors = 200000 }},
-		"descriptors, workers given": {
-			limit: func(l *limits) { l.descriptors = 20000 }, need: func(n *need) { n.workers = 50 }, what: "descriptors of a process", needs: 20064,
-			lift: "or more --workers", stops: true,
-		},
-		"descriptors beyond what may be asked for": {
-			limit: func(l *limits) { l.descriptors, l.nrOpen = 20000, 1<<19 }, need: func(n *need) { n.workers = 1 }, what: "descriptors", needs: 1000064,
-			lift: "sysctl -w fs.nr_open=1000064, then ulimit", stops: true,
-		},
-		"files":          {limit: func(l *limits) { l.fileMax = 1 << 20 }, what: "open files", needs: 2001064, lift: "sysctl -w fs.file-max=", stops: true},
-		"files, as root": {limit: func(l *limits) { l.fileMax, l.root = 1<<20, true }, what: "open files", needs: 2001064, lift: "sysctl -w fs.file-max="},
-		"files of one end": {
-			limit: func(l *limits) { l.fileMax = 1 << 20 }, need: func(n *need) { n.local = false },
-		},
-		"ports":                  {limit: func(l *limits) { l.ports = 28000 }, what: "ports (28000 x 20 source x 1 target", needs: 1e6, lift: "--source", stops: true},
-		"ports of more targets":  {limit: func(l *limits) { l.ports = 28000 }, need: func(n *need) { n.targets = 2 }},
-		"conntrack":              {limit: func(l *limits) { l.conntrackMax, l.conntrackUsed = 262144, 10 }, what: "tracks", needs: 1000010, lift: "nf_conntrack_max=1250012", stops: true},
-		"conntrack without use":  {limit: func(l *limits) { l.conntrackMax = 262144 }, what: "tracks", needs: 1e6, lift: "nf_conntrack_max"},
-		"conntrack that is wide": {limit: func(l *limits) { l.conntrackMax, l.conntrackUsed = 1<<21, 10 }},
-		"memory": {
-			limit: func(l *limits) { l.memory = 8 << 30 }, what: "memory", needs: 2e6*(kernelEndBytes+userEndBytes) + processBytes, lift: "ask for --conns 82", stops: true,
-		},
-		"memory of one end": {limit: func(l *limits) { l.memory = 8 << 30 }, need: func(n *need) { n.local = false }},
-		"buffers":           {limit: func(l *limits) { l.tcpPressure = 1 << 30 }, what: "TCP buffers", needs: 4096e6, lift: `tcp_mem="1000000 1250000 1500000"`},
-		"backlog":           {limit: func(l *limits) { l.somaxconn = 128 }, what: "wait for accept", needs: 256, lift: "net.core.somaxconn=256"},
-		"SYN backlog":       {limit: func(l *limits) { l.synBacklog = 128 }, what: "handshakes of TCP", needs: 256, lift: "net.ipv4.tcp_max_syn_backlog=256"},
-		"backlog elsewhere": {limit: func(l *limits) { l.somaxconn = 128 }, need: func(n *need) { n.local = false }},
-		"threads": {
-			limit: func(l *limits) { l.tasks = 100 }, need: func(n *need) { n.servers = 52 }, what: "threads", needs: 53 * processThreads, lift: "raise by 748", stops: true,
-		},
-		"churn": {
-			limit: func(l *limits) { l.twReuse = 0 }, need: func(n *need) { n.churn = 10000 }, what: "used a moment ago", needs: 1600000, lift: "tcp_tw_reuse=1",
-		},
-		"churn, reused here": {need: func(n *need) { n.churn = 10000 }},
-		"churn, not reused there": {
-			need: func(n *need) { n.churn, n.local = 10000, false }, what: "used a moment ago", needs: 1600000, lift: "tcp_tw_reuse=1",
-		},
-		"what cannot be read is in nobody's way": {limit: func(l *limits) { *l = limits{} }},
-	} {
+	for name, c := range obstacleCases {
 		l, n := roomy(), million
 		if c.limit != nil {
 			c.limit(&l)

@@ -180,8 +180,8 @@ type times struct {
 	own              time.Duration
 }
 
-// usage reads the times; own is this process, its ended children, and the running server.
-func usage(server *child) (t times) {
+// machineTimes reads the first line of /proc/stat.
+func machineTimes() (t times) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return t
@@ -202,12 +202,20 @@ func usage(server *child) (t times) {
 			t.busy += took
 		}
 	}
+	return t
+}
+
+// usage is the machine's times with our own: this process, its ended children, and the running server.
+func usage(server *child) times {
+	t := machineTimes()
 	var ended unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_CHILDREN, &ended) == nil {
 		t.own = time.Duration(ended.Utime.Nano() + ended.Stime.Nano())
 	}
-	if cpu, err := cpuTime(server.cmd.Process.Pid); err == nil {
-		t.own += cpu
+	for _, pid := range server.pids() {
+		if cpu, err := cpuTime(pid); err == nil {
+			t.own += cpu
+		}
 	}
 	t.own += ownCPU()
 	return t

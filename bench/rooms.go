@@ -34,7 +34,7 @@ func (cfg Rooms) Run(ctx context.Context) (*report.Result, error) {
 	if cfg.Flood == 0 {
 		return cfg.Load.Run(ctx)
 	}
-	if err := cfg.Load.check(); err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	l, err := newLauncher()
@@ -63,9 +63,22 @@ func (cfg Rooms) Run(ctx context.Context) (*report.Result, error) {
 	if r.Flood, err = flood.result(context.WithoutCancel(ctx), childSlack); err != nil {
 		return nil, fmt.Errorf("the flood: %w", err)
 	}
+	r.ServerEach = 0 // the server works for the flood
 	r.Flood.Scenario = "flood"
 	r.Flood.Notes = withoutEarly(r.Flood.Notes)
 	return r, nil
+}
+
+func (cfg *Rooms) check() error {
+	switch {
+	case cfg.Flood < 0:
+		return fmt.Errorf("--flood %d: want 0 or more", cfg.Flood)
+	case cfg.FloodSenders < 1 || cfg.FloodSenders > cfg.Flood:
+		return fmt.Errorf("--flood-senders %d: want 1 to %d, the receivers of the flood", cfg.FloodSenders, cfg.Flood)
+	case cfg.FloodWindow < 1:
+		return fmt.Errorf("--flood-window %d: want 1 or more", cfg.FloodWindow)
+	}
+	return cfg.Load.check()
 }
 
 // withoutEarly leaves out that the flood was ended: that is how it ends.

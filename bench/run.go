@@ -45,20 +45,43 @@ func (cfg *Load) check() error {
 		return fmt.Errorf("--senders %d: want 1 to %d, the number of connections", cfg.Senders, cfg.Conns)
 	case cfg.Conns%groups != 0 || cfg.Senders%groups != 0:
 		return fmt.Errorf("%d connections and %d senders do not divide into %d equal rooms", cfg.Conns, cfg.Senders, groups)
-	case (cfg.InFlight > 0) == (cfg.Rate > 0):
-		return errors.New("want messages in flight (closed loop) or a rate (open loop), one of them")
-	case cfg.InFlight > 0 && cfg.InFlight < cfg.Senders:
-		return fmt.Errorf("--in-flight %d: want at least one for each of %d senders", cfg.InFlight, cfg.Senders)
 	case cfg.Conns*(cfg.Senders/groups) > 1<<28:
 		return fmt.Errorf("%d receivers of %d senders: following every sequence would take more than 1 GiB", cfg.Conns, cfg.Senders/groups)
-	case cfg.For <= 0:
-		return errors.New("--for: want a time above 0")
-	case cfg.Churn < 0 || cfg.SlowRead < 0 || cfg.Slow < 0 || cfg.Slow > 1:
-		return errors.New("--churn, --slow-read and --slow-share: want nothing below 0, and at most all of the receivers")
+	case !countable(cfg.Churn):
+		return fmt.Errorf("--churn %g: want 0 or more", cfg.Churn)
+	case cfg.SlowRead < 0 || cfg.Slow < 0 || cfg.Slow > 1:
+		return errors.New("--slow-read and --slow-share: want nothing below 0, and at most all of the receivers")
+	case cfg.Slow > 0 && int(cfg.Slow*float64(cfg.Conns)) == 0:
+		return fmt.Errorf("--slow-share %g%%: of %d connections that is nobody", cfg.Slow*100, cfg.Conns)
 	case (cfg.Churn > 0 || cfg.Slow > 0) && cfg.Senders == cfg.Conns:
 		return fmt.Errorf("--senders %d: all of them talk; who comes and goes, or reads slowly, only listens", cfg.Senders)
 	}
-	return cfg.Options.check()
+	return firstError(cfg.checkLoop(), checkWindow(cfg.Warmup, cfg.For), cfg.Options.check())
+}
+
+// checkLoop is for what decides when something is sent.
+func (cfg *Load) checkLoop() error {
+	switch {
+	case (cfg.InFlight != 0) == (cfg.Rate != 0):
+		return errors.New("want messages in flight (closed loop) or a rate (open loop), one of them")
+	case cfg.Rate != 0 && (!countable(cfg.Rate) || cfg.Rate*float64(cfg.Senders) > float64(time.Second)):
+		return fmt.Errorf("--rate %g: want more than 0, and at most a message a nanosecond of all senders", cfg.Rate)
+	case cfg.InFlight != 0 && cfg.InFlight < cfg.Senders:
+		return fmt.Errorf("--in-flight %d: want at least one for each of %d senders", cfg.InFlight, cfg.Senders)
+	case cfg.InFlight/cfg.Senders > outBytesMax/max(cfg.Payload, 1):
+		return fmt.Errorf("--in-flight %d: a connection holds %d MiB unsent at most: want fewer, or more --senders", cfg.InFlight, outBytesMax>>20)
+	}
+	return nil
+}
+
+// measuredMin is the shortest time that gives a rate.
+const measuredMin = 10 * time.Millisecond
+
+func checkWindow(warmup, measured time.Duration) error {
+	if warmup < 0 || measured < measuredMin {
+		return fmt.Errorf("--warmup %s, --for %s: want 0 or more, and %s or more", warmup, measured, measuredMin)
+	}
+	return nil
 }
 
 func (cfg *Load) spec() spec {
@@ -98,7 +121,9 @@ func (cfg Load) Run(ctx context.Context) (*report.Result, error) {
 	if cfg.Scenario == "rooms" {
 		r.Fairness = all.fairness(cfg.Rooms)
 	}
-	r.Slow = all.Slow
+	if r.Slow = all.Slow; r.Slow != nil {
+		cfg.noteUnfelt(r)
+	}
 	if cfg.Churn > 0 {
 		r.Churn = &report.Churn{Wanted: cfg.Churn, Cycles: all.Cycles, PerSecond: float64(all.Cycles) / r.Seconds}
 		for why, n := range all.Refused {
@@ -106,16 +131,36 @@ func (cfg Load) Run(ctx context.Context) (*report.Result, error) {
 		}
 	}
 	if cfg.Drift {
+		r.Scenario = "soak " + cfg.Scenario
 		r.Drift = drift(r.Samples)
+		if r.Drift != nil && r.Drift.Hours < driftHoursMin {
+			r.Notes = append(r.Notes, fmt.Sprintf("the drift by the hour is reckoned from %.0f s", r.Drift.Hours*time.Hour.Seconds()))
+		}
 	}
 	return r, nil
 }
+
+// noteUnfelt says that the slow readers may have been none: what they leave unread has to be more than the kernel keeps
+// for a socket before a server feels it.
+func (cfg *Load) noteUnfelt(r *report.Result) {
+	const kernelKeeps = 256 << 10
+	rooms := uint64(max(cfg.Rooms, len(cfg.URL), 1))
+	each := int64(r.Sent/rooms) * int64(cfg.Payload+len(cfg.Prefix)+len(cfg.Suffix))
+	unread := each - int64(float64(cfg.SlowRead)*(cfg.Warmup.Seconds()+r.Seconds))
+	if len(r.Slow.CutOff) == 0 && unread < kernelKeeps {
+		r.Notes = append(r.Notes, fmt.Sprintf("each slow reader was sent %d bytes and left at most %d unread, which its socket's buffers hold: "+
+			"the server may not have felt it; send more, or read more slowly", each, max(unread, 0)))
+	}
+}
+
+// driftHoursMin is how long a run has to be for its drift to be more than the warming up.
+const driftHoursMin = 0.25
 
 // drift is the trend of a run by least squares over its samples, the first tenth left out: there things settle.
 func drift(samples []report.Sample) *report.Drift {
 	var kept []report.Sample
 	for _, s := range samples {
-		if s.At > 0 {
+		if s.Measured() {
 			kept = append(kept, s)
 		}
 	}

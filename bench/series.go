@@ -22,6 +22,7 @@ type series struct {
 	last    look
 	marks   [2]look
 	marked  [2]bool
+	storm   look // when the present storm began
 	peak    struct {
 		cpu float64
 		rss int64
@@ -81,6 +82,17 @@ func (s *series) mark(i int) {
 	}
 }
 
+// stormBegins and stormEnds look at the server by themselves: most storms are over in less than a second.
+func (s *series) stormBegins() { s.storm = s.lookNow() }
+
+func (s *series) stormEnds() {
+	l := s.lookNow()
+	if took := l.at.Sub(s.storm.at).Seconds(); !s.storm.at.IsZero() && took > 0 && s.blind == nil {
+		s.peak.cpu, s.peak.rss = max(s.peak.cpu, (l.cpu-s.storm.cpu).Seconds()/took), max(s.peak.rss, l.rss)
+	}
+	s.storm = look{}
+}
+
 // add takes one worker's tick, and gives the sample when it was the last of its second.
 func (s *series) add(worker int, t *tick) *timed {
 	s.memory[worker] = max(s.memory[worker], t.Memory)
@@ -127,7 +139,7 @@ func (s *series) complete(m *merging) *timed {
 		one.ServerRSS, one.ServerFDs = l.rss, l.fds
 		one.Batch, one.GCCPU = s.last.batch(l), s.last.gcShare(l)
 		one.GCPause = float64(l.gcPause) / 1e3
-		s.peak.cpu, s.peak.rss = max(s.peak.cpu, one.ServerCPU), max(s.peak.rss, l.rss)
+		s.peak.rss = max(s.peak.rss, l.rss)
 	}
 	s.last = l
 	s.keep(one)

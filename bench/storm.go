@@ -5,11 +5,12 @@ import "time"
 // storm is everybody dropped at one instant and coming back at once. Senders stay: a message to come back for is on
 // its way all the time.
 type storm struct {
-	at              instant
-	clients         int
-	back, served    hist
-	away, hungry    int           // not upgraded again; not served again
-	allBack, allFed time.Duration // since the drop; 0: they were not
+	at                 instant
+	clients            int
+	back, served       hist
+	away, hungry       int           // not upgraded again; not served again
+	notBack, notServed int           // the same, of the storms before
+	allBack, allFed    time.Duration // the longest that it took since the drop
 }
 
 // stormOutcome is what a worker saw of its storms.
@@ -29,6 +30,10 @@ func (w *worker) stormAt(c command) error {
 		w.storm = &storm{back: newHist(), served: newHist()}
 	}
 	s := w.storm
+	if w.from.At == 0 {
+		w.from = w.mark()
+	}
+	s.notBack, s.notServed = s.notBack+s.away, s.notServed+s.hungry
 	s.at, s.clients, s.away, s.hungry = c.At, 0, 0, 0
 	for i := range w.conns {
 		if one := &w.conns[i]; one.sender < 0 {
@@ -43,6 +48,7 @@ func (w *worker) stormAt(c command) error {
 	}
 	s.away, s.hungry = s.clients, s.clients
 	err := w.run(c.At+c.Give, func() bool { return s.hungry == 0 || w.stopping() })
+	w.to = w.mark()
 	if err == nil {
 		w.box.put(message{Is: isStormed, Open: w.open})
 	}
@@ -69,7 +75,7 @@ func (s *storm) fed(t instant) {
 
 func (s *storm) outcome(w *worker) *stormOutcome {
 	return &stormOutcome{
-		Clients: s.clients, Away: s.away, Hungry: s.hungry, Back: s.back, Served: s.served,
+		Clients: s.clients, Away: s.notBack + s.away, Hungry: s.notServed + s.hungry, Back: s.back, Served: s.served,
 		AllBack: s.allBack, AllServed: s.allFed, Attempts: w.dialing.attempts,
 	}
 }

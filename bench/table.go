@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -211,9 +210,7 @@ func median(runs []run, value func(*Result) float64) *Median {
 
 func (t *Table) write(w io.Writer, asJSON bool) error {
 	if asJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(t)
+		return writeJSON(w, t)
 	}
 	fmt.Fprintf(w, "%s\n%s; %s; client CPU bare / throng, * is bound by the client\n\n", t.Machine, ofRounds(t.Rounds), placement(t.Cores))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +39,9 @@ func newTarget(s targetSpec, h hooks) *target {
 // resolveTarget finds out where a URL leads, once.
 func resolveTarget(raw string) (targetSpec, error) {
 	u, err := url.Parse(raw)
+	if err == nil && u.Scheme == "wss" {
+		return targetSpec{}, fmt.Errorf("url %q: the bench speaks no TLS; want ws://HOST:PORT/PATH, behind what ends it", raw)
+	}
 	if err != nil || u.Scheme != "ws" || u.Hostname() == "" {
 		return targetSpec{}, fmt.Errorf("url %q: want ws://HOST:PORT/PATH", raw)
 	}
@@ -66,6 +71,10 @@ func (t *target) probe(ctx context.Context, room int) error {
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return fmt.Errorf("%s: nobody listens there; start the server first", at)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%s: no answer to the handshake within %s; is it a WebSocket server?", at, probeTimeout)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET):
+		return fmt.Errorf("%s: it closes the connection instead of answering the handshake; is it a WebSocket server?", at)
 	case err != nil:
 		return fmt.Errorf("%s: %w", at, err)
 	}
@@ -182,6 +191,9 @@ func (t *target) connect(from netip.Addr, brief bool, buffer int) (int32, error)
 	}
 	if err != nil {
 		rawClose(fd)
+		if from.IsValid() {
+			return -1, fmt.Errorf("connect from %s to %s: %w", from, t.Addr, err)
+		}
 		return -1, fmt.Errorf("connect to %s: %w", t.Addr, err)
 	}
 	return fd, nil

@@ -24,6 +24,9 @@ const (
 func (k *ticking) begin(epoch instant) {
 	k.epoch, k.on = epoch, true
 	k.n = secondOf(now() - epoch)
+	if k.last.at == 0 {
+		k.last.at, k.last.cpu = now(), ownCPU()
+	}
 }
 
 // secondOf rounds down, also below 0.
@@ -45,18 +48,12 @@ func (k *ticking) next() instant {
 // tick tells what happened since the last one.
 func (w *worker) tick(t instant) {
 	k := &w.ticking
-	if k.last.at == 0 {
-		k.last.at = k.epoch
-	}
 	if w.held != nil {
 		w.held(k.n)
 	}
 	w.lookForStalled()
 	cpu := ownCPU()
 	m := &tick{Epoch: k.epoch, N: k.n, At: t, Took: t - k.last.at, Open: w.open, CPU: cpu - k.last.cpu, Memory: ownMemory() - w.base}
-	if k.last.cpu == 0 {
-		m.CPU = 0
-	}
 	m.Sent, m.Done = w.sent-k.last.sent, w.done()-k.last.done
 	k.last.at, k.last.sent, k.last.done, k.last.cpu = t, w.sent, w.done(), cpu
 	m.Latency = w.outside

@@ -17,8 +17,7 @@ import (
 type trust struct {
 	skew    time.Duration // of the wall clock against the steady one
 	swapped int64         // pages in and out
-	all     int64         // ticks of the machine's time, and those that the hypervisor kept
-	steal   int64
+	times   times         // the machine's
 }
 
 const (
@@ -32,8 +31,7 @@ const (
 )
 
 func (t *trust) begin() {
-	t.skew, t.swapped = clockSkew(), swapPages()
-	t.all, t.steal = machineTime()
+	t.skew, t.swapped, t.times = clockSkew(), swapPages(), machineTimes()
 }
 
 // notes are the reasons to distrust the run that the machine gave.
@@ -44,30 +42,10 @@ func (t *trust) notes() (notes []string) {
 	if n := swapPages() - t.swapped; n > 0 {
 		notes = append(notes, fmt.Sprintf("the machine swapped: %d pages", n))
 	}
-	all, steal := machineTime()
-	if share := float64(steal-t.steal) / float64(max(all-t.all, 1)); share > stealMax {
-		notes = append(notes, fmt.Sprintf("the hypervisor kept %.0f %% of the machine", share*100))
+	if steal, _ := t.times.until(machineTimes()); steal > stealMax {
+		notes = append(notes, fmt.Sprintf("the hypervisor kept %.0f %% of the machine", steal*100))
 	}
 	return notes
-}
-
-// machineTime reads the first line of /proc/stat: cpu user nice system idle iowait irq softirq steal.
-func machineTime() (all, steal int64) {
-	b, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return 0, 0
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	for i, field := range strings.Fields(line) {
-		n, _ := strconv.ParseInt(field, 10, 64)
-		if i <= 8 {
-			all += n
-		}
-		if i == 8 {
-			steal = n
-		}
-	}
-	return all, steal
 }
 
 // clockSkew is the wall clock against the steady one: it changes when somebody sets the clock.
@@ -94,7 +72,7 @@ func swapPages() (n int64) {
 // distrust adds the reasons that the result itself gives.
 func (c *crew) distrust(r *report.Result, o *outcome) {
 	note := func(format string, a ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, a...)) }
-	if c.early {
+	if c.byHand {
 		note(noteEarly)
 	}
 	if r.ClientBusy > boundByClient {
@@ -107,9 +85,9 @@ func (c *crew) distrust(r *report.Result, o *outcome) {
 		note("%d samples of a worker are missing: it or the machine stood still", c.series.lost)
 	}
 	if c.series.blind != nil {
-		note("the server could not be looked at any more: %v", c.series.blind)
+		note("the server's CPU and memory are known up to a moment only: %v", c.series.blind)
 	}
-	if o.Foreign > 0 {
+	if o.Foreign > 0 && c.opts.Hello == "" { // those who greet are answered
 		note("%d messages carried nothing of this run and were left aside", o.Foreign)
 	}
 	if r.ClientEach > clientEachMax {

@@ -45,6 +45,7 @@ type spec struct {
 	Brief       bool          `json:",omitzero"` // a connection goes as soon as it is upgraded, and comes again
 	PerRoom     bool          `json:",omitzero"` // a histogram for each room
 	Returns     bool          `json:",omitzero"` // who was dropped comes back: storm, churn
+	Patient     bool          `json:",omitzero"` // who is refused while connecting tries again
 	Churn       float64       `json:",omitzero"` // connections a second of this worker that leave and come back
 	SlowShare   float64       `json:",omitzero"` // of the receivers
 	SlowRead    int           `json:",omitzero"` // bytes a second that such a one reads

@@ -137,7 +137,7 @@ func (f figure) seconds(runs []*Result) []float64 {
 	}
 	for _, r := range runs {
 		for _, s := range r.steady() {
-			if v := f.second(s); s.At > 0 && finite(v) && (v != 0 || f.stalls) {
+			if v := f.second(s); s.Measured() && finite(v) && (v != 0 || f.stalls) {
 				list = append(list, v)
 			}
 		}

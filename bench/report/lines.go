@@ -173,7 +173,13 @@ func (r *Result) addScenario(l *lines) {
 }
 
 func (r *Result) addStorm(l *lines, s *Storm) {
-	l.add("storm", "%s clients: all back after %s, all served after %s", grouped(s.Clients), timeText(s.AllBack), timeText(s.AllServed))
+	after := func(what string, micros float64) string {
+		if micros == 0 {
+			return "not all " + what
+		}
+		return "all " + what + " after " + timeText(micros)
+	}
+	l.add("storm", "%s clients: %s, %s", grouped(s.Clients), after("back", s.AllBack), after("served", s.AllServed))
 	l.spread("back", s.Back, "")
 	l.spread("served", s.Served, "")
 	l.add("attempts", "%s, refused: %s", grouped(s.Attempts), reasons(s.Refused))

@@ -163,7 +163,7 @@ func (t track) data(samples []Sample, text func(float64) string) data {
 			d.points = append(d.points, xy{s.At, math.NaN()})
 		}
 		d.points = append(d.points, xy{s.At, v})
-		if s.At > 0 && finite(v) {
+		if s.Measured() && finite(v) {
 			measured = append(measured, v)
 		}
 	}

@@ -8,7 +8,7 @@ import "time"
 // Times are in microseconds unless a name says otherwise.
 type Result struct {
 	Format   int       `json:"format"`         // of this document; Format below
-	Scenario string    `json:"scenario"`       // broadcast, rooms, idle, handshakes, storm, churn, slow
+	Scenario string    `json:"scenario"`       // broadcast, rooms, churn, slow, or "soak " and one of these; idle, handshakes, storm, million
 	Name     string    `json:"name,omitempty"` // of the server, as --name gave it
 	Began    time.Time `json:"began"`
 	URL      []string  `json:"url"`
@@ -100,12 +100,17 @@ type Sample struct {
 	GCPause    float64 `json:"gc_pause,omitempty"` // longest known, where it tells
 }
 
+// Measured tells whether most of the interval lies within the measuring: the second before its beginning ends a little
+// behind it.
+func (s Sample) Measured() bool { return s.At > s.Seconds/2 }
+
 // Memory is what connections cost the server and the kernel, by growth between two counts of connections.
 type Memory struct {
-	From, To int     // connections
-	PSS      float64 `json:"pss"`    // user bytes each, shared pages by their share
-	RSS      float64 `json:"rss"`    // user bytes each
-	Kernel   float64 `json:"kernel"` // slab bytes each, of both ends when the client runs on the same machine
+	From   int     `json:"from"` // connections
+	To     int     `json:"to"`
+	PSS    float64 `json:"pss"`    // user bytes each, shared pages by their share
+	RSS    float64 `json:"rss"`    // user bytes each
+	Kernel float64 `json:"kernel"` // slab bytes each, of both ends when the client runs on the same machine
 }
 
 // Fairness holds rooms of equal load against each other.
@@ -122,10 +127,10 @@ type Fairness struct {
 // Storm is everybody dropped and coming back at once.
 type Storm struct {
 	Clients    int            `json:"clients"`
-	Back       *Spread        `json:"back"`   // from the drop to the accepted upgrade
-	Served     *Spread        `json:"served"` // from the drop to the first message
-	AllBack    float64        `json:"all_back"`
-	AllServed  float64        `json:"all_served"`
+	Back       *Spread        `json:"back"`       // from the drop to the accepted upgrade
+	Served     *Spread        `json:"served"`     // from the drop to the first message
+	AllBack    float64        `json:"all_back"`   // 0: some were not
+	AllServed  float64        `json:"all_served"` // 0: some were not
 	Attempts   int            `json:"attempts"`
 	Refused    map[string]int `json:"refused,omitempty"`
 	PeakCPU    float64        `json:"peak_cpu,omitempty"`    // cores

@@ -9,8 +9,8 @@ import (
 func (r *Result) tiles() []tile {
 	var t tiles
 	if s := r.Storm; s != nil {
-		t.add("all back", timeText(s.AllBack), grouped(s.Clients)+" clients")
-		t.add("all served", timeText(s.AllServed), grouped(s.Attempts)+" attempts")
+		t.add("all back", orNever(s.AllBack), grouped(s.Clients)+" clients")
+		t.add("all served", orNever(s.AllServed), grouped(s.Attempts)+" attempts")
 	}
 	if e := r.Evicted; e != nil && e.Late != nil {
 		t.add("evicted late, p99", timeText(e.Late.P99), fmt.Sprintf("%s connections, %s early", grouped(e.Clients), grouped(e.Early)))
@@ -63,6 +63,14 @@ func (r *Result) tiles() []tile {
 }
 
 const tilesMax = 8
+
+// orNever writes a time that is 0 when something did not happen.
+func orNever(micros float64) string {
+	if micros == 0 {
+		return "never"
+	}
+	return timeText(micros)
+}
 
 type tiles []tile
 
