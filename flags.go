@@ -71,7 +71,7 @@ type Config struct {
 	// TCPKeepalive is four times rarer than Go's own, which at a million connections would send 67,000 probes a second.
 	TCPKeepalive time.Duration `group:"Timeouts" default:"60s" min:"1s" max:"9h" help:"TCP keepalive interval, at least 1s. 0 is off."`
 	// TCPUserTimeout finds a peer without power while there is output for it.
-	TCPUserTimeout time.Duration `group:"Timeouts" default:"30s" min:"1s" max:"24h" help:"How long the kernel may resend unacknowledged data before it gives the connection up. 0 leaves it to the kernel (about 15m)."`
+	TCPUserTimeout time.Duration `group:"Timeouts" default:"30s" min:"1s" max:"24h" help:"How long the kernel may resend unacknowledged data before it gives the connection up; where no pings come before --tcp-keepalive, twice that at least. 0 leaves it to the kernel (about 15m)."`
 	// DrainDelay is 0 because without a balancer nobody needs to notice.
 	DrainDelay time.Duration `group:"Timeouts" live:"" default:"0s" min:"1ms" max:"1h" help:"On SIGTERM, go on accepting for this long while not ready, so that a balancer notices. 0 is not at all."`
 	// DrainTime spreads the reconnects over what the next server can take.

@@ -74,8 +74,12 @@ func fleetArgs(command, flags string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("this program's own path: %w", err)
 		}
-		// Who is to be evicted must not answer pings; and the end of the run need not be gentle.
-		argv := []string{self, "serve", "--listen", "ADDR", "--loops", "1", "--admin", "ADMIN", "--ping-interval", "0", "--idle-timeout", "TIMEOUT", "--drain-time", "0s"}
+		// Who is to be evicted must not answer pings. Without them the kernel would probe, thousands within a moment since its
+		// timers are coarse, and the loopback drops what its queue does not hold. The end of the run need not be gentle.
+		argv := []string{
+			self, "serve", "--listen", "ADDR", "--loops", "1", "--admin", "ADMIN", "--admin-socket=",
+			"--ping-interval", "0", "--tcp-keepalive", "0", "--idle-timeout", "TIMEOUT", "--drain-time", "0s",
+		}
 		return append(argv, strings.Fields(flags)...), nil
 	}
 	if !strings.Contains(command, "ADDR") || !strings.Contains(command, "TIMEOUT") {

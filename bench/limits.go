@@ -29,6 +29,7 @@ type limits struct {
 	memory      int64 // bytes that can be had, by the machine and the control group
 	somaxconn   int
 	synBacklog  int
+	loopQueue   int // packets that wait on the loopback, by CPU
 	tasks       int // threads that may still be started
 	cores       int
 }
@@ -45,6 +46,7 @@ func readLimits() limits {
 		tcpPressure:   procNumber("/proc/sys/net/ipv4/tcp_mem", 1) * int64(os.Getpagesize()),
 		somaxconn:     int(procNumber("/proc/sys/net/core/somaxconn", 0)),
 		synBacklog:    int(procNumber("/proc/sys/net/ipv4/tcp_max_syn_backlog", 0)),
+		loopQueue:     int(procNumber("/proc/sys/net/core/netdev_max_backlog", 0)),
 		cores:         len(ownCPUs()),
 	}
 	if low, high := procNumber("/proc/sys/net/ipv4/ip_local_port_range", 0), procNumber("/proc/sys/net/ipv4/ip_local_port_range", 1); high > 0 {

@@ -145,17 +145,30 @@ func setListenerOptions(fd int, cfg *Config) error {
 	if cfg.SendBuffer > 0 {
 		errs = append(errs, set(unix.SOL_SOCKET, unix.SO_SNDBUF, cfg.SendBuffer))
 	}
-	if cfg.UserTimeout > 0 {
-		errs = append(errs, set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(cfg.UserTimeout.Milliseconds())))
+	if t := cfg.userTimeout(); t > 0 {
+		errs = append(errs, set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t.Milliseconds())))
 	}
 	if cfg.KeepAlive > 0 {
 		seconds := max(1, int(cfg.KeepAlive.Seconds()))
 		errs = append(errs, set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
 			set(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds),
-			set(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, max(1, seconds/4)),
-			set(unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4))
+			set(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, max(1, seconds/keepAliveProbes)),
+			set(unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepAliveProbes))
 	}
 	return errors.Join(errs...)
+}
+
+// keepAliveProbes is how many probes may stay without an answer.
+const keepAliveProbes = 4
+
+// userTimeout is what TCP_USER_TIMEOUT is set to. The kernel also takes it for the time that a silent peer has to answer
+// keepalive probes in, counted from the last word: below the keepalive interval one lost probe would end a connection
+// in good health. Where throng's own pings come first there are no probes, and the setting stands.
+func (c *Config) userTimeout() time.Duration {
+	if c.UserTimeout == 0 || c.KeepAlive == 0 || c.PingInterval > 0 && c.PingInterval < c.KeepAlive {
+		return c.UserTimeout
+	}
+	return max(c.UserTimeout, c.KeepAlive+keepAliveProbes*max(time.Second, c.KeepAlive/keepAliveProbes))
 }
 
 // start begins to accept.
