@@ -27,7 +27,7 @@ export function backoff(failures, random = Math.random) {
   return random() * Math.min(CAP_MS, BASE_MS * 2 ** failures);
 }
 
-// turn reads the wait out of the close of a restart or a rebalancing, or gives -1.
+// turn is the wait that a close asks for, or -1.
 export function turn(code, reason) {
   const m = code === 1001 && /^(?:restart|rebalance); reconnect in (\d{1,9}) ms$/.exec(reason);
   return m ? Math.min(m[1], TURN_MAX_MS) : -1;

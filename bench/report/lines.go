@@ -55,9 +55,18 @@ func (r *Result) lines() lines {
 	return l
 }
 
+// addresses are those of the servers; of a fleet, its size and its ends.
+func (r *Result) addresses() string {
+	const listed = 4
+	if n := len(r.URL); n > listed {
+		return fmt.Sprintf("%d servers, %s to %s", n, r.URL[0], r.URL[n-1])
+	}
+	return strings.Join(r.URL, " ")
+}
+
 // server is the name and the addresses of what was measured.
 func (r *Result) server() string {
-	addresses := strings.Join(r.URL, " ")
+	addresses := r.addresses()
 	switch {
 	case r.Name == "":
 		return addresses

@@ -131,7 +131,7 @@ func documents(r []*Result) (string, error) {
 // runNames gives each run a name of its own: the server's, with the number of its round when it has several.
 func runNames(r []*Result) []string {
 	total, seen := map[string]int{}, map[string]int{}
-	name := func(one *Result) string { return clean(cmp.Or(one.Name, strings.Join(one.URL, " "), "a server")) }
+	name := func(one *Result) string { return clean(cmp.Or(one.Name, one.addresses(), "a server")) }
 	for _, one := range r {
 		total[name(one)]++
 	}
@@ -159,7 +159,7 @@ func (r *Result) section(level int) *section {
 	s.Shaded = slices.ContainsFunc(s.Plots, func(p *plot) bool { return p.Warmup != "" })
 	var about []string
 	if r.Name != "" && len(r.URL) > 0 { // without a name they are the heading
-		about = append(about, strings.Join(r.URL, " "))
+		about = append(about, r.addresses())
 	}
 	if !r.Began.IsZero() {
 		about = append(about, r.Began.UTC().Format("2 January 2006, 15:04 UTC"))

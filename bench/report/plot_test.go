@@ -27,7 +27,7 @@ func TestScales(t *testing.T) {
 		{rates(7), "0/s, 2/s, 4/s, 6/s, 8/s"},
 		{rates(0), "0/s, 0.2/s, 0.4/s, 0.6/s, 0.8/s, 1/s"},
 		{coreAxis.scale(0, 1.93), "0, 0.5, 1, 1.5, 2"},
-		{bytesAxis.scale(0, 55<<20), "0, 20 MiB, 40 MiB, 60 MiB"},
+		{bytesAxis.scale(0, 55<<20), "0, 16 MiB, 32 MiB, 48 MiB, 64 MiB"},
 		{bytesAxis.scale(0, 3<<30), "0, 1 GiB, 2 GiB, 3 GiB"},
 		{shareAxis.scale(0, 0.0117), "0 %, 0.5 %, 1 %, 1.5 %"},
 		{countAxis.scale(-3, 4), "-4, -2, 0, 2, 4"},

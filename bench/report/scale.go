@@ -42,11 +42,15 @@ func linear(least, most float64, base float64, text func(float64) string) scale 
 	return s
 }
 
-// roundStep is the next of 1, 2, 5, 10, … times a power of the base at or above v: 1,024 for bytes, 10 for all else.
+// roundStep is the next round number at or above v: 1, 2 or 5 times a power of ten or, where the base is that of
+// bytes, a power of two.
 func roundStep(v, base float64) float64 {
-	unit := math.Pow(base, math.Floor(math.Log(v)/math.Log(base)+1e-9))
-	for _, round := range [...]float64{1, 2, 5, 10, 20, 50, 100, 200, 500} {
-		if round < base && unit*round >= v*(1-1e-9) {
+	if base != 10 {
+		return math.Exp2(math.Ceil(math.Log2(v) - 1e-9))
+	}
+	unit := math.Pow(base, math.Floor(math.Log10(v)+1e-9))
+	for _, round := range [...]float64{1, 2, 5} {
+		if unit*round >= v*(1-1e-9) {
 			return unit * round
 		}
 	}
