@@ -1,8 +1,13 @@
 package engine
 
 import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
+
+	"throng/protocol"
 )
 
 // panicBook counts panics by their place in the code.
@@ -43,4 +48,43 @@ func (b *panicBook) reason() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.why
+}
+
+// guarded runs f for a connection. A panic costs that connection and nobody
+// else.
+func (l *loop) guarded(c *Conn, where string, f func()) {
+	outer := l.where
+	l.where = where
+	defer func() {
+		if p := recover(); p != nil {
+			l.panicked(l.where, p)
+			l.forfeit(c)
+			if c.state == stateHead {
+				c.sayError(errPanic, ReasonPanic)
+			} else {
+				c.fail(ReasonPanic)
+			}
+		}
+		l.where = outer
+	}()
+	f()
+}
+
+// forfeit takes the decoder from a connection, since whatever it held may be the
+// cause of a panic.
+func (l *loop) forfeit(c *Conn) {
+	defer func() {
+		_ = recover() // it may not even know what it held
+		c.decoder = protocol.Decoder{}
+	}()
+	l.partial -= c.decoder.Pending()
+}
+
+// panicked counts a panic and logs its stack, once per place in the code.
+func (l *loop) panicked(where string, p any) {
+	l.stats.panics++
+	if l.engine.panics.note(where) {
+		l.engine.cfg.Logger.Error("panic; what it was serving is given up",
+			slog.String("in", where), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+	}
 }
