@@ -4,7 +4,7 @@
 # make numbers   throng beside a bare server, several minutes on an idle machine
 # make peers     throng beside other people's servers, half an hour on one
 # make million   a million connections, a quarter of an hour; CONNS=100000 is the short form
-# make docs      writes into README.md and docs/OPERATIONS.md what is copied there from the code
+# make docs      writes into README.md, docs/OPERATIONS.md and docs/PROTOCOL.md what is copied there from the code
 # make ci        what .ci/run does on a clean machine
 
 GO       ?= go
@@ -33,6 +33,9 @@ FUZZERS := \
 	protocol/FuzzParseProxy \
 	protocol/FuzzScanHead \
 	protocol/FuzzUTF8Stream \
+	protocol/envelope/FuzzRecord \
+	protocol/envelope/FuzzRequest \
+	protocol/envelope/FuzzStoredBytes \
 	timeouts/FuzzWheel
 
 .PHONY: run build test race lint fuzz bench numbers peers million restart soak long docs ci clean $(FUZZERS)
@@ -92,6 +95,7 @@ long:
 
 docs:
 	$(GO) test -count=1 -run '^Test(Readme|OperationsTables)' -update .
+	$(GO) test -count=1 -run '^TestProtocolErrors' -update ./protocol/envelope
 
 ci:
 	.ci/run

@@ -61,10 +61,11 @@ var importers = map[string][]string{
 	"golang.org/x/sys":                        {"engine", "bench"},
 	"golang.org/x/term":                       {"main", "bench"},
 
-	"github.com/chromedp/cdproto":  {onlyTests}, // comes with chromedp
-	"github.com/chromedp/chromedp": {onlyTests},
-	"github.com/coder/websocket":   {onlyTests},
-	"github.com/gorilla/websocket": {onlyTests},
+	"github.com/chromedp/cdproto":              {onlyTests}, // comes with chromedp
+	"github.com/santhosh-tekuri/jsonschema/v6": {onlyTests},
+	"github.com/chromedp/chromedp":             {onlyTests},
+	"github.com/coder/websocket":               {onlyTests},
+	"github.com/gorilla/websocket":             {onlyTests},
 }
 
 const onlyTests = "tests"

@@ -41,58 +41,79 @@ var (
 	errSpaced = fmt.Errorf("%w: it has space between its members, or around it", errRecord)
 )
 
+// The members of a record, as bits of those that were seen.
+const (
+	hasVersion = 1 << iota
+	hasTime
+	hasUser
+	hasName
+	hasKey
+	hasBody
+	reserved // the envelope's own fields: in a record they would say it twice
+
+	needed = hasVersion | hasTime | hasUser | hasName | hasBody
+)
+
 // Parse reads a record. Its slices are parts of the text or of a buffer of the record's own, and are good until the text is changed or the next Parse.
 func (r *Record) Parse(data []byte) error {
 	*r = Record{buffer: r.buffer[:0], data: data}
 	var name, v value
 	var scratch [8]byte
-	var version bool
-	var bodies int
+	seen := 0
 	s := scanner{data: data}
 	for more := s.open(); more && s.next(&name, &v); {
-		ok := true
-		literal := data[v.at:v.end]
-		switch string(s.name(&name, scratch[:0])) {
-		case "v":
-			var n uint64
-			n, version = whole(literal, recordVersion, IntegerMax)
-			ok = version && n >= recordVersion
-		case "time":
-			var n uint64
-			n, ok = whole(literal, 0, IntegerMax)
-			r.Time = int64(n)
-		case "user":
-			r.User, ok = r.text(&v)
-		case "name":
-			r.Name, ok = r.text(&v)
-		case "key":
-			r.Key, ok = r.text(&v)
-		case "text":
-			bodies++
-			r.Body.Kind = Text
-			r.Body.Bytes, ok = r.text(&v)
-		case "json":
-			bodies++
-			r.Body = Body{JSON, literal}
-		case "data":
-			bodies++
-			r.Body.Kind = Data
-			r.Body.Bytes, ok = r.text(&v)
-			ok = ok && isBase64(r.Body.Bytes)
+		member, ok := r.member(s.name(&name, scratch[:0]), &v)
+		if !ok || seen&member != 0 {
+			return fmt.Errorf("%w: a member is not what it has to be, or there twice, at byte %d", errRecord, v.at)
 		}
-		if !ok {
-			return fmt.Errorf("%w: a member is not what it has to be at byte %d", errRecord, v.at)
-		}
+		seen |= member
 	}
 	switch {
 	case s.fault != "":
 		return fmt.Errorf("%w: %s", errRecord, s.report())
 	case s.spaces > 0:
 		return errSpaced
-	case !version || r.User == nil || r.Name == nil || bodies != 1:
-		return fmt.Errorf("%w: it has to have v, user, name, and one of text, json and data", errRecord)
+	case seen != needed && seen != needed|hasKey:
+		return fmt.Errorf("%w: it has to have v, time, user, name, and one of text, json and data", errRecord)
 	}
 	return nil
+}
+
+// member takes out what the record says under a name.
+func (r *Record) member(name []byte, v *value) (member int, ok bool) {
+	literal := r.data[v.at:v.end]
+	switch string(name) {
+	case "v":
+		_, ok = whole(literal, recordVersion, IntegerMax)
+		return hasVersion, ok
+	case "time":
+		n, ok := whole(literal, 0, IntegerMax)
+		r.Time = int64(n)
+		return hasTime, ok
+	case "user":
+		r.User, ok = r.text(v)
+		return hasUser, ok
+	case "name":
+		r.Name, ok = r.text(v)
+		return hasName, ok
+	case "key":
+		r.Key, ok = r.text(v)
+		return hasKey, ok && len(r.Key) > 0
+	case "text":
+		r.Body.Kind = Text
+		r.Body.Bytes, ok = r.text(v)
+		return hasBody, ok
+	case "json":
+		r.Body = Body{JSON, literal}
+		return hasBody, true
+	case "data":
+		r.Body.Kind = Data
+		r.Body.Bytes, ok = r.text(v)
+		return hasBody, ok && isBase64(r.Body.Bytes)
+	case "type", "room", "seq", "prev":
+		return reserved, false
+	}
+	return 0, true
 }
 
 func (r *Record) text(v *value) (text []byte, ok bool) {

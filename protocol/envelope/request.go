@@ -23,6 +23,15 @@ var typeNames = [...]string{
 // String is the type as it stands in a request.
 func (t Type) String() string { return typeNames[t] }
 
+// Types lists all requests there are.
+func Types() []Type {
+	all := make([]Type, 0, len(typeNames)-1)
+	for t := range typeNames[1:] {
+		all = append(all, Type(t+1))
+	}
+	return all
+}
+
 // Position is a place in the order of a room: behind the message seq of this epoch.
 type Position struct {
 	Epoch []byte
