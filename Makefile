@@ -22,6 +22,9 @@ FUZZERS := \
 	bench/FuzzFrame \
 	bench/report/FuzzRead \
 	chat/FuzzRoomOf \
+	chat/token/FuzzClaims \
+	chat/token/FuzzKeys \
+	chat/token/FuzzVerify \
 	protocol/FuzzDecodePath \
 	protocol/FuzzDecoder \
 	protocol/FuzzDecoderAgainstGobwas \
