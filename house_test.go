@@ -58,6 +58,8 @@ var importers = map[string][]string{
 	"github.com/gobwas/ws":                    {"protocol", "bench"},
 	"github.com/golang-jwt/jwt/v5":            {"chat/token"},
 	"github.com/klauspost/compress":           {"protocol", "protocol/cases"},
+	"github.com/nats-io/nats-server/v2":       {"broker"},
+	"github.com/nats-io/nats.go":              {"broker"},
 	"github.com/panjf2000/gnet/v2":            {"engine"},
 	"github.com/prometheus/client_golang":     {"admin"},
 	"github.com/prometheus/common":            {"bench"},

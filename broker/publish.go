@@ -1,0 +1,290 @@
+package broker
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	headerID   = "Nats-Msg-Id"
+	headerSeq  = "Nats-Sequence"
+	headerLast = "Nats-Last-Sequence"
+	headerTime = "Nats-Time-Stamp"
+)
+
+// outbox is what was published and not yet written to the connection. A write can wait for the network, and whoever publishes must not: the writer's
+// goroutine takes everything at once and gives the emptied slices back.
+type outbox struct {
+	mu      sync.Mutex
+	letters []letter
+	bytes   []byte
+	bell    chan struct{}
+}
+
+// letter is where a message's parts stand in the outbox's bytes: subject, id and record follow each other.
+type letter struct {
+	kind       letterKind
+	token      uint64 // of the answer, if one is expected
+	session    uint64
+	start      int
+	subjectEnd int
+	idEnd      int
+	end        int
+}
+
+type letterKind uint8
+
+const (
+	letterStore letterKind = iota // to be stored: answered by JetStream
+	letterAsk                     // answered by nodes
+	letterPlain
+)
+
+// Publish has a message stored. A message with an id that the stream has seen within its duplicate window is not stored again: the acknowledgement
+// gives its first number. The record is copied. done is called once, never within Publish; after ErrUnavailable or ErrTimeout send again with the same id.
+//
+// The order of one room is that of the calls, if they come one after the other.
+func (b *Broker) Publish(stream int, room, id string, record []byte, done func(Ack, error)) {
+	if b.closed.Load() {
+		b.refused.put(done, ErrClosed)
+		return
+	}
+	session := b.session.Load()
+	if !b.opened.Load() {
+		b.refused.put(done, ErrUnavailable)
+		return
+	}
+	if b.server != nil && b.server.full.Load() {
+		b.refused.put(done, ErrStoreFull)
+		return
+	}
+	o := &b.outbox
+	o.mu.Lock()
+	token, ok := b.pending.put(stream, len(record), b.now()+b.cfg.AckTimeout, done)
+	if !ok {
+		o.mu.Unlock()
+		b.refused.put(done, ErrBusy)
+		return
+	}
+	l := letter{kind: letterStore, token: token, session: session, start: len(o.bytes)}
+	o.bytes = appendToken(append(o.bytes, b.streams[stream].storePrefix...), room)
+	l.subjectEnd = len(o.bytes)
+	o.bytes = append(o.bytes, id...)
+	l.idEnd = len(o.bytes)
+	o.bytes = append(o.bytes, record...)
+	o.seal(l)
+}
+
+// seal ends a letter, whose bytes are in the outbox, and gives up its lock.
+func (o *outbox) seal(l letter) {
+	l.end = len(o.bytes)
+	first := len(o.letters) == 0
+	o.letters = append(o.letters, l)
+	o.mu.Unlock()
+	if first {
+		ring(o.bell)
+	}
+}
+
+// mail puts a message into the outbox that is not stored.
+func (b *Broker) mail(kind letterKind, token uint64, subject string, parts ...[]byte) error {
+	if !b.main.IsConnected() {
+		return ErrUnavailable
+	}
+	o := &b.outbox
+	o.mu.Lock()
+	if len(o.bytes) > outboxBytesMax {
+		o.mu.Unlock()
+		return ErrBusy
+	}
+	l := letter{kind: kind, token: token, session: b.session.Load(), start: len(o.bytes)}
+	o.bytes = append(o.bytes, subject...)
+	l.subjectEnd = len(o.bytes)
+	l.idEnd = l.subjectEnd
+	for _, part := range parts {
+		o.bytes = append(o.bytes, part...)
+	}
+	o.seal(l)
+	return nil
+}
+
+// Pending is how many messages wait for their acknowledgement, and their bytes.
+func (b *Broker) Pending() (messages, bytes int) {
+	return b.pending.size()
+}
+
+const (
+	outboxKeepMax  = 4 << 20  // an emptied outbox that is larger is not used again
+	outboxBytesMax = 64 << 20 // a fuller one takes nothing that nobody waits for
+)
+
+// write sends what the outbox holds, until the broker is closed.
+func (b *Broker) write() {
+	var letters []letter
+	var bytes []byte
+	var p parcel
+	p.init(b.inbox)
+	for {
+		select {
+		case <-b.outbox.bell:
+		case <-b.quit:
+			return
+		}
+		o := &b.outbox
+		o.mu.Lock()
+		letters, o.letters = o.letters, letters[:0]
+		bytes, o.bytes = o.bytes, bytes[:0]
+		o.mu.Unlock()
+		for i := range letters {
+			b.send(&p, &letters[i], bytes)
+		}
+		if cap(bytes) > outboxKeepMax {
+			letters, bytes = nil, nil
+		}
+	}
+}
+
+// parcel is the one message that the writer fills in again and again: nats.go copies it before it returns.
+type parcel struct {
+	msg   nats.Msg
+	with  nats.Header // the header of a message that has an id
+	id    []string
+	reply []byte
+	inbox int
+}
+
+func (p *parcel) init(inbox string) {
+	p.id = make([]string, 1)
+	p.with = nats.Header{headerID: p.id}
+	p.reply = append([]byte(inbox), '.')
+	p.inbox = len(p.reply)
+}
+
+func (b *Broker) send(p *parcel, l *letter, bytes []byte) {
+	if l.session != b.session.Load() { // that connection ended: whoever waits was told so, or came too late for it and is told now
+		if l.kind == letterStore {
+			b.fail(l.token, ErrUnavailable)
+		}
+		return
+	}
+	p.msg.Subject = string(bytes[l.start:l.subjectEnd])
+	p.msg.Reply = ""
+	switch l.kind {
+	case letterStore:
+		p.reply = appendAckToken(p.reply[:p.inbox], l.token)
+		p.msg.Reply = string(p.reply)
+	case letterAsk:
+		p.msg.Reply = string(appendAckToken([]byte(b.inbox+answersInfix), l.token))
+	}
+	p.msg.Data = bytes[l.idEnd:l.end]
+	p.msg.Header = nil
+	if l.idEnd > l.subjectEnd {
+		p.id[0] = string(bytes[l.subjectEnd:l.idEnd])
+		p.msg.Header = p.with
+	}
+	if err := b.main.PublishMsg(&p.msg); err != nil && l.kind == letterStore {
+		b.fail(l.token, publishError(err))
+	}
+}
+
+func (b *Broker) fail(token uint64, err error) {
+	if _, done := b.pending.take(token); done != nil {
+		b.counts.failed.Add(1)
+		done(Ack{}, err)
+	}
+}
+
+// refuse answers what was refused, until the broker is closed, and what is left then.
+func (b *Broker) refuse() {
+	for open := true; open; {
+		select {
+		case <-b.refused.bell:
+		case <-b.quit:
+			open = false
+		}
+		for _, r := range b.refused.take() {
+			b.counts.failed.Add(1)
+			r.done(Ack{}, r.err)
+		}
+	}
+}
+
+// ring wakes the one who waits for the bell, and never waits itself.
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}
+
+// publishError says in the package's words why nats.go did not send.
+func publishError(err error) error {
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		return ErrTooBig
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionReconnecting):
+		return ErrUnavailable
+	}
+	return errors.Join(ErrUnavailable, err)
+}
+
+// acked gets the store's answers to what was published.
+func (b *Broker) acked(m *nats.Msg) {
+	token, ok := parseAckToken(m.Subject[min(len(b.inbox)+1, len(m.Subject)):])
+	if !ok {
+		return
+	}
+	stream, done := b.pending.take(token)
+	if done == nil {
+		b.counts.late.Add(1)
+		return
+	}
+	if m.Header != nil && m.Header.Get("Status") != "" { // nobody listens to the subject: the stream is not there, or has no leader
+		b.counts.failed.Add(1)
+		done(Ack{}, ErrUnavailable)
+		return
+	}
+	ack, err := parseAck(m.Data)
+	switch {
+	case err != nil:
+		b.counts.failed.Add(1)
+	case ack.Duplicate:
+		b.counts.duplicates.Add(1)
+	default:
+		b.counts.acked.Add(1)
+		b.streams[stream].saw(ack.Seq)
+	}
+	done(ack, err)
+}
+
+// refusals are answers that are known within Publish and must not be given there: the caller may hold what done needs.
+type refusals struct {
+	mu   sync.Mutex
+	list []refusal
+	bell chan struct{}
+}
+
+type refusal struct {
+	done func(Ack, error)
+	err  error
+}
+
+func (r *refusals) put(done func(Ack, error), err error) {
+	r.mu.Lock()
+	r.list = append(r.list, refusal{done, err})
+	first := len(r.list) == 1
+	r.mu.Unlock()
+	if first {
+		ring(r.bell)
+	}
+}
+
+func (r *refusals) take() []refusal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.list
+	r.list = nil
+	return list
+}
