@@ -57,6 +57,7 @@ var importers = map[string][]string{
 	"github.com/alecthomas/kong":              {"main"},
 	"github.com/gobwas/ws":                    {"protocol", "bench"},
 	"github.com/golang-jwt/jwt/v5":            {"chat/token"},
+	"github.com/gobwas/ws":                    {"protocol", "bench", "client"},
 	"github.com/klauspost/compress":           {"protocol", "protocol/cases"},
 	"github.com/nats-io/nats-server/v2":       {"broker"},
 	"github.com/nats-io/nats.go":              {"broker"},
