@@ -32,7 +32,7 @@ type conn struct {
 
 	// of the reader, and of nobody else
 	bye       *answer // the server said that it ends the connection
-	renewing  bool    // a token is asked for; under Client.mu
+	renewing  bool    // another token is on its way; under Client.mu
 	fragments bytes.Buffer
 	midway    bool // the first fragment of a message has come, and the last has not
 	payload   [ws.MaxControlFramePayloadSize]byte
@@ -77,6 +77,7 @@ func (c *conn) finish(code ws.StatusCode, reason string, err error) {
 		c.out = appendFrame(c.out, ws.OpClose, body)
 		c.ending = true
 		c.err = err
+		c.SetWriteDeadline(time.Now().Add(farewellMax)) // for what is being written, too
 	}
 	c.mu.Unlock()
 	c.ring()
@@ -132,16 +133,16 @@ func (c *conn) write(heartbeat time.Duration, ping []byte) {
 		c.mu.Lock()
 		writing, c.out = c.out, writing[:0]
 		ending, patience := c.ending, 2*heartbeat
+		if ending {
+			patience = farewellMax
+		}
+		c.SetWriteDeadline(time.Now().Add(patience))
 		if c.pong != nil && !ending {
 			writing = appendFrame(writing, ws.OpPong, c.pong)
 			c.pong = nil
 		}
 		c.mu.Unlock()
-		if ending {
-			patience = farewellMax
-		}
 		if len(writing) > 0 {
-			c.SetWriteDeadline(time.Now().Add(patience))
 			if _, err := c.Conn.Write(writing); err != nil {
 				c.fail(err)
 				return

@@ -63,17 +63,18 @@ func (c *Client) renew(conn *conn) {
 	token, err := c.askToken(c.ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	conn.renewing = false
 	if c.conn != conn {
 		return // whoever connects asks by itself
 	}
 	if err != nil {
+		conn.renewing = false
 		if c.ctx.Err() == nil {
 			c.emit(Notice{Err: &Error{Code: CodeTokenExpiring, Message: err.Error(), Hint: "Options.Token failed"}})
 		}
 		return
 	}
 	c.request(&request{Type: "auth", Token: token}, func(a *answer, err error) {
+		conn.renewing = false
 		if e, refused := err.(*Error); refused {
 			c.emit(Notice{Err: e})
 		}
