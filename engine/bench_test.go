@@ -25,12 +25,12 @@ func BenchmarkPass(b *testing.B) {
 			}
 			f.exit()
 			t := f.engine.topics.find("room")
-			text := make([]byte, 100)
+			what := everyForm(protocol.OpText, make([]byte, 100))
 			b.ReportAllocs()
 			for b.Loop() {
 				f.enter()
-				t.encode(&f.enc, protocol.OpText, text)
-				t.publish(f.loop, protocol.OpText, &f.enc)
+				t.encode(&f.enc, &what)
+				t.publish(f.loop, 0, &what, &f.enc)
 				f.exit()
 				f.ring()
 			}

@@ -34,8 +34,10 @@ func (c *Conn) end(why Reason, code uint16, text string) {
 	c.greet()
 	c.flushSeats()
 	c.leaveAll()
+	c.stopReplay()
 	c.letGo()
-	c.proceed()
+	c.unhold()
+	c.readOn()
 	if c.failed() || c.state == stateGone { // while flushing
 		return
 	}
@@ -53,7 +55,8 @@ func (c *Conn) endFor(why Reason) { c.end(why, why.Code(), reasonTable[why].text
 const closeFrameMax = 127
 
 // flushSeats writes what was published and not yet written, as far as the
-// socket takes it at once.
+// socket takes it at once: nothing to a laggard, nor to one who is to have something
+// else first.
 func (c *Conn) flushSeats() {
 	if c.lagging != nil {
 		return
@@ -72,9 +75,10 @@ func (c *Conn) lastWords() {
 	c.flushSeats()
 }
 
-// speakOut lets input through that was held back, whatever it was held for.
+// speakOut lets input through that was held back for the others' sake or a topic's.
+// What the handler holds it did not want to have.
 func (c *Conn) speakOut() {
-	if c.extra != nil && c.extra.held != nil && c.state == stateOpen {
+	if c.extra != nil && c.extra.held != nil && c.state == stateOpen && !c.onHold() {
 		c.loop.flushing = true
 		defer func() { c.loop.flushing = false }()
 		c.resume()
@@ -142,6 +146,7 @@ func (l *loop) reapOne(c *Conn) {
 	c.leaveAll()
 	c.recovered()
 	c.letGo()
+	c.unhold()
 	l.partial -= c.decoder.Pending()
 	c.decoder.Release()
 	if c.flags&flagAnnounced != 0 {

@@ -35,7 +35,7 @@ type Conn struct {
 	remote   remote
 	state    connState
 	reason   Reason
-	encoding protocol.Encoding
+	outfit   outfit
 	enrolled bool // set once, in OnOpen; read by the gate after enrolling
 	flags    connFlags
 	serial   uint16 // counts the loop's connections, for the ID
@@ -84,6 +84,7 @@ type extra struct {
 	sight    *sight  // what it was like when it was told to go
 	held     []byte  // a partial request head, or input that waits while paused
 	waiting  *Topic  // the congested topic that it published to
+	holds    int     // how often the handler holds it
 	pong     []byte  // payload of the newest ping, while output is pending
 	messages bucket
 	pings    bucket
@@ -111,57 +112,6 @@ func stampNow() stamp { return stamp(nanotime()/int64(stampUnit)) + 1 }
 // age is the time since, if that is less than a year.
 func (s stamp) age() time.Duration {
 	return time.Duration(max(0, int32(stampNow()-1-s))) * stampUnit
-}
-
-// seat is a connection's place in a lane.
-type seat struct {
-	lane *lane
-	slot uint32
-}
-
-func (s *seat) setTrouble(on bool) {
-	at := &s.lane.subs[s.slot]
-	if at.trouble != on {
-		at.trouble = on
-		if on {
-			s.lane.addLaggard()
-		} else {
-			s.lane.lagging--
-		}
-	}
-}
-
-// eachSeat calls f with each place the connection has.
-func (c *Conn) eachSeat(f func(*seat)) {
-	if c.seat0.lane != nil {
-		f(&c.seat0)
-	}
-	others := c.others()
-	for i := range others {
-		f(&others[i])
-	}
-}
-
-// others returns the places that the connection has besides its first.
-func (c *Conn) others() []seat {
-	if c.extra == nil || c.extra.seats == nil {
-		return nil
-	}
-	return *c.extra.seats
-}
-
-// seat returns the connection's place in a lane.
-func (c *Conn) seat(ln *lane) *seat {
-	if c.seat0.lane == ln {
-		return &c.seat0
-	}
-	others := c.others()
-	for i := range others {
-		if others[i].lane == ln {
-			return &others[i]
-		}
-	}
-	return nil
 }
 
 // remote is an address without pointers.
@@ -234,96 +184,24 @@ func (c *Conn) Send(op protocol.Opcode, data []byte) error {
 	return nil
 }
 
-// Join subscribes the connection to a topic: it gets every message published
-// from now on. Joining twice is joining once. It returns nil if the
-// connection is closing. Loop-owned.
-func (c *Conn) Join(name string) *Topic {
-	c.loop.assertInTurn()
-	if !c.Open() {
-		return nil
-	}
-	if t := c.joined(name); t != nil {
-		return t
-	}
-	l := c.loop
-	t := l.engine.topics.enter(l.engine, name)
-	ln := t.subscribe(l, c)
-	s := seat{lane: ln, slot: uint32(ln.add(c, c.lagging != nil))}
-	c.out -= ln.log.head()
-	if c.seat0.lane == nil {
-		c.seat0 = s
-		return t
-	}
-	x := c.need()
-	if x.seats == nil {
-		x.seats = new([]seat)
-	}
-	*x.seats = append(*x.seats, s)
-	return t
-}
-
-// joined returns the topic of a name if the connection is subscribed to it.
-func (c *Conn) joined(name string) (t *Topic) {
-	c.eachSeat(func(s *seat) {
-		if s.lane.local.topic.name == name {
-			t = s.lane.local.topic
-		}
-	})
-	return t
-}
-
-// Leave ends the subscription to a topic. What was published before and not yet
-// written is not delivered. Loop-owned.
-func (c *Conn) Leave(t *Topic) {
-	c.loop.assertInTurn()
-	if t == nil {
-		return
-	}
-	if c.seat0.lane != nil && c.seat0.lane.local.topic == t {
-		c.stand(&c.seat0)
-		c.seat0 = seat{}
-		return
-	}
-	others := c.others()
-	for i := range others {
-		if s := &others[i]; s.lane.local.topic == t {
-			c.stand(s)
-			last := len(others) - 1
-			others[i], others[last] = others[last], seat{}
-			*c.extra.seats = others[:last]
-			return
-		}
-	}
-}
-
-// stand gives up one place.
-func (c *Conn) stand(s *seat) {
-	t, slot, ln := s.lane.local.topic, int(s.slot), s.lane
-	c.out += ln.subs[slot].cursor
-	t.unsubscribe(c.loop, c.encoding)
-	ln.remove(c.loop, slot)
-}
-
-// leaveAll gives up every place. Never during a slice.
-func (c *Conn) leaveAll() {
-	c.eachSeat(c.stand)
-	c.seat0 = seat{}
-	if c.extra != nil {
-		c.extra.seats = nil
-	}
-}
-
 // Publish gives everybody subscribed to the topic, this connection included if
 // it is, one message in the topic's order. If the topic is congested the
 // connection is not read from until it is not: nothing is lost, the sender's
 // TCP waits. The data may be reused after the return. Loop-owned.
 func (c *Conn) Publish(t *Topic, op protocol.Opcode, data []byte) {
+	what := everyForm(op, data)
+	c.PublishForms(t, &what)
+}
+
+// PublishForms is Publish for a message that is not the same in every form.
+// Loop-owned.
+func (c *Conn) PublishForms(t *Topic, what *Contents) {
 	c.loop.assertInTurn()
 	l := c.loop
-	t.encode(&l.enc, op, data)
-	t.publish(l, op, &l.enc)
+	t.encode(&l.enc, what)
+	t.publish(l, 0, what, &l.enc)
 	l.keepScratch()
-	if t.congested.Load() > 0 && c.Open() {
+	if t.Congested() && c.Open() {
 		c.need().waiting = t
 	}
 }

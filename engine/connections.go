@@ -212,7 +212,7 @@ func (c *Conn) describe(row *Connection) {
 	*row = Connection{
 		ID: c.ID(), Remote: c.RemoteAddr(), User: cut(c.user()), Topics: row.Topics[:0], State: c.stateNow(),
 		Since: time.Now().Add(-c.accepted.age()), Idle: c.idle(), LagBytes: c.behind(), LagAge: c.oldest(),
-		BytesIn: c.in, BytesOut: c.sent(), Encoding: encodingNames[c.encoding], Paused: c.flags&flagPaused != 0,
+		BytesIn: c.in, BytesOut: c.sent(), Encoding: encodingNames[c.outfit.encoding()], Paused: c.flags&flagPaused != 0,
 	}
 	c.eachSeat(func(s *seat) {
 		if row.TopicsOf++; row.TopicsOf <= topicsListed {

@@ -247,7 +247,9 @@ func TestBytesOfAConnection(t *testing.T) {
 			case 'j':
 				c.Join(fmt.Sprint("more", data[1]%3))
 			case 'l':
-				c.Leave(c.joined(fmt.Sprint("more", data[1]%3)))
+				if s := c.joined(fmt.Sprint("more", data[1]%3)); s != nil {
+					c.Leave(s.lane.local.topic)
+				}
 			case 's':
 				_ = c.Send(protocol.OpText, data)
 			}

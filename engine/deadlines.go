@@ -75,7 +75,7 @@ func (l *loop) expire(id timeouts.ID, class uint8, silent time.Duration) time.Du
 		c.evictIdle()
 		return tickNanos
 	}
-	if lim.PingInterval > 0 && silent >= lim.PingInterval && c.lagging == nil {
+	if lim.PingInterval > 0 && silent >= lim.PingInterval && !c.clogged() {
 		l.stats.pingsOut++
 		c.write(pingFrame)
 	}
@@ -111,7 +111,7 @@ var pingFrame = []byte{0x89, 0x00}
 // evictIdle closes a silent connection with 4408. A socket that takes no more
 // bytes cannot be told: it gets an RST.
 func (c *Conn) evictIdle() {
-	if c.lagging != nil {
+	if c.clogged() {
 		_ = c.gc.SetLinger(0)
 		c.reason = ReasonIdle
 		c.loop.open--

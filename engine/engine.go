@@ -172,14 +172,31 @@ func (e *Engine) Publish(topic string, op protocol.Opcode, data []byte) error {
 	if t == nil {
 		return nil
 	}
-	if t.congested.Load() > 0 {
+	if t.Congested() {
 		return ErrCongested
 	}
-	enc := encodedPool.Get().(*encoded)
-	t.encode(enc, op, data)
-	t.publish(nil, op, enc)
-	encodedPool.Put(enc)
+	what := everyForm(op, data)
+	t.publishAt(0, &what)
 	return nil
+}
+
+// PublishAt is Publish for one message in every form and with its position in the
+// topic, a number that rises from one message to the next by one or more; 0 is no
+// position. It never refuses: somebody else has decided that the message must reach
+// everybody, and whoever decides looks at Topic.Congested before. Messages with a
+// position come one call after the other, in their order, for each topic. JoinAt says
+// what they are for.
+func (e *Engine) PublishAt(topic string, pos uint64, what *Contents) {
+	if t := e.topics.find(topic); t != nil {
+		t.publishAt(pos, what)
+	}
+}
+
+func (t *Topic) publishAt(pos uint64, what *Contents) {
+	enc := encodedPool.Get().(*encoded)
+	t.encode(enc, what)
+	t.publish(nil, pos, what, enc)
+	encodedPool.Put(enc)
 }
 
 // relaxed is told that a topic ceased to be congested: publishers that wait are

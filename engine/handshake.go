@@ -88,9 +88,9 @@ func (c *Conn) upgrade(r *protocol.Request, subprotocol string) {
 	}
 	if deflate.Enabled {
 		c.decoder.EnableDeflate()
-		c.encoding = protocol.Deflated
+		c.outfit = outfitOf(c.Form(), protocol.Deflated)
 		if deflate.WindowBits < 15 {
-			c.encoding = protocol.DeflatedSmall
+			c.outfit = outfitOf(c.Form(), protocol.DeflatedSmall)
 		}
 	}
 	l.greeting = protocol.AppendSwitching(l.greeting[:0], r, subprotocol, deflate)

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// laggards are the connections that could not take all they were sent. Each
+// laggards are the connections that could not take all they were sent, or that a
+// replay has first. Each
 // stays at its cursor in the log and costs a record, not a copy of the data.
 // gnet tells nobody that a socket takes bytes again, so laggards stand in an
 // epoll of the loop's own, asked without waiting at each turn: the cost is by
@@ -26,10 +27,12 @@ const readyAtOnce = 8
 
 // lagRecord is what a connection has while it lags.
 type lagRecord struct {
-	index   int   // in laggards.conns
-	rest    int64 // nanoseconds since when gnet holds output, 0: it holds none
-	behind  int   // bytes not had, at the last look
-	watched bool  // the descriptor stands in the epoll
+	index   int     // in laggards.conns
+	rest    int64   // nanoseconds since when gnet holds output, 0: it holds none
+	behind  int     // bytes not had, at the last look
+	replay  *replay // what comes before its topics go on
+	full    bool    // the socket did not take all; without a replay it is always so
+	watched bool    // the descriptor stands in the epoll
 }
 
 func newLaggards() (laggards, error) {
@@ -43,18 +46,29 @@ func (c *Conn) lag() {
 	if c.state == stateGone || c.failed() {
 		return
 	}
-	l := c.loop
-	if c.lagging == nil {
-		c.lagging = &lagRecord{index: len(l.lag.conns)}
-		l.lag.conns = append(l.lag.conns, c)
-		c.eachSeat(func(s *seat) { s.setTrouble(true) })
-		l.engine.urge(l)
-	}
+	c.stepAside()
+	c.lagging.full = true
 	if c.gc.OutboundBuffered() > 0 && c.lagging.rest == 0 {
-		c.lagging.rest = l.now
+		c.lagging.rest = c.loop.now
 	}
 	c.watch()
 }
+
+// stepAside puts the connection among the laggards, if it is not: passes leave it
+// alone from now on.
+func (c *Conn) stepAside() {
+	if c.lagging != nil {
+		return
+	}
+	l := c.loop
+	c.lagging = &lagRecord{index: len(l.lag.conns)}
+	l.lag.conns = append(l.lag.conns, c)
+	c.eachSeat(func(s *seat) { s.setTrouble(true) })
+	l.engine.urge(l)
+}
+
+// clogged reports whether the socket takes nothing now, as far as we know.
+func (c *Conn) clogged() bool { return c.lagging != nil && c.lagging.full }
 
 // watch asks to be told, once, when the socket takes bytes again.
 func (c *Conn) watch() {
@@ -114,8 +128,8 @@ func (l *loop) retryLaggards() {
 	}
 }
 
-// catchUp writes to a laggard what it takes: first what gnet holds, then lane
-// by lane what it has not had.
+// catchUp writes to a laggard what it takes: first what gnet holds, then what is
+// replayed to it, then lane by lane what it has not had.
 func (c *Conn) catchUp() {
 	if c.failed() {
 		return
@@ -130,7 +144,12 @@ func (c *Conn) catchUp() {
 			return
 		}
 	}
-	c.lagging.rest = 0
+	c.lagging.rest, c.lagging.full = 0, false
+	if c.lagging.replay != nil {
+		c.flushPong()
+		c.loop.queueReplay(c)
+		return
+	}
 	done := true
 	c.eachSeat(func(s *seat) {
 		if done && !c.failed() && c.state != stateGone {

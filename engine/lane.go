@@ -1,8 +1,6 @@
 package engine
 
-import "throng/protocol"
-
-// lane is where the subscribers of one topic and encoding stand on one loop:
+// lane is where the subscribers of one topic and outfit stand on one loop:
 // a log of frames, and for each subscriber how far into it they are. Loop-owned.
 //
 //	subs   ┌────────┬────────┬────────┬────────┬────────┬────────┐
@@ -15,15 +13,19 @@ import "throng/protocol"
 // A pass walks subs in slices. Before next everybody in good health has at
 // least passHead; behind it at least passed.
 type lane struct {
-	local *local
-	log   frameLog
-	subs  []sub
-	conns []*Conn // parallel to subs
+	local   *local
+	sibling *lane // the topic's next lane on this loop
+	log     frameLog
+	subs    []sub
+	conns   []*Conn // parallel to subs
+	pos     uint64  // position of the last message that has one and was given to the lane, or came before it
 
 	next     int    // the slot the pass goes on with
 	passHead uint64 // head when the pass began
 	passed   uint64 // what everybody in good health has had
 	started  int64  // nanoseconds, when the pass began
+	outfit   outfit // what its frames are
+	placed   bool   // pos is right although nothing with a position may have come yet
 	redo     bool   // a slot moved across next: who is in it may have been left out
 	queued   bool   // stands in loop.dirty
 
@@ -118,12 +120,13 @@ func (ln *lane) retire(l *loop) {
 	ln.lagging = 0
 	ln.weigh(l)
 	h := ln.local
-	for i := range h.lanes {
-		if h.lanes[i] == ln {
-			h.lanes[i] = nil
+	for at := &h.lanes; *at != nil; at = &(*at).sibling {
+		if *at == ln {
+			*at = ln.sibling
+			break
 		}
 	}
-	if h.lanes == [protocol.Encodings]*lane{} {
+	if h.lanes == nil {
 		h.topic.here[l.index] = nil
 	}
 }

@@ -44,6 +44,7 @@ type loop struct {
 	doomed  []*Conn // to be ended at the end of the turn
 	dirty   laneQueue
 	lag     laggards
+	replays []*Conn  // with a replay that goes on with the next turn
 	ready   []*Conn  // paused for the others' sake, to go on at the next turn
 	waiting []*Conn  // paused until a topic is no longer congested
 	looked  int      // how many of waiting were, and must go on waiting
@@ -51,6 +52,7 @@ type loop struct {
 	eased   uint64   // the engine's count of relaxations at the last look
 	stale   int      // how many of conns have a timer to be placed anew
 	turning int      // how many are being told to come back later
+	holding int      // how many the handler holds
 	leave   *leaving // whom it is sending away, nil if nobody
 	walks   []*walk
 	serial  uint16 // of the last connection
@@ -61,6 +63,7 @@ type loop struct {
 	request protocol.Request
 	enc     encoded
 	scratch []byte
+	chunk   []byte // of the replay that is served
 	pool    bufferPool
 	partial int // bytes lent to decoders for unfinished messages
 
@@ -300,6 +303,7 @@ func (l *loop) turn() {
 	l.resumeReady()
 	l.resumeWaiting()
 	l.retryLaggards()
+	l.runReplays()
 	l.runPasses()
 	l.walkSome()
 }
@@ -333,12 +337,12 @@ func (l *loop) openLetter(lt *letter, rest []byte) (size int) {
 		lt.task(l)
 		return 0
 	}
-	var frames [protocol.Encodings][]byte
-	for e, n := range lt.sizes {
-		frames[e] = rest[size : size+int(n)]
+	var frames [outfits][]byte
+	for o, n := range lt.sizes {
+		frames[o] = rest[size : size+int(n)]
 		size += int(n)
 	}
-	l.deliver(lt.topic, lt.op, frames)
+	l.deliver(lt.topic, lt.pos, &frames)
 	return size
 }
 

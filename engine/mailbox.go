@@ -3,8 +3,6 @@ package engine
 import (
 	"sync"
 	"sync/atomic"
-
-	"throng/protocol"
 )
 
 // mailbox is the one door to a loop that is open to every goroutine. Two sets
@@ -29,8 +27,8 @@ type letters struct {
 // letter is one message for a topic, or one task.
 type letter struct {
 	topic *Topic
-	op    protocol.Opcode
-	sizes [protocol.Encodings]uint32 // bytes of each encoding's frame, in this order; 0: not encoded
+	pos   uint64          // its position in the topic, 0: none
+	sizes [outfits]uint32 // bytes of each outfit's frame, in this order; 0: not encoded
 	task  func(l *loop)
 }
 
@@ -46,12 +44,12 @@ const (
 	lettersBytesKept = 2 * lettersBytesMax
 )
 
-// putMessage adds one message: its frame in each encoding, end to end. Any
+// putMessage adds one message: its frame in each outfit, end to end. Any
 // goroutine; the caller holds the topic's lock, which is what gives all loops
 // the same order. loop is whose mailbox it is.
-func (m *mailbox) putMessage(t *Topic, loop int, op protocol.Opcode, enc *encoded) {
+func (m *mailbox) putMessage(t *Topic, loop int, pos uint64, enc *encoded) {
 	m.mu.Lock()
-	lt := letter{topic: t, op: op}
+	lt := letter{topic: t, pos: pos}
 	for i, f := range enc.frames {
 		m.in.bytes = append(m.in.bytes, f...)
 		lt.sizes[i] = uint32(len(f))

@@ -16,8 +16,6 @@ import (
 	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
-
-	"throng/protocol"
 )
 
 // What a million connections would cost the garbage collector, without a million
@@ -57,7 +55,7 @@ func BenchmarkMillionConnections(b *testing.B) {
 	b.ReportMetric((last.cpu-first.cpu)*1e3/rounds, "mark-cpu-ms/gc")
 	b.ReportMetric(first.pauseUntil(last, 0.99)*1e6, "pause-p99-us")
 	b.ReportMetric(first.pauseUntil(last, 1)*1e6, "pause-max-us")
-	if m.room.Name() != "/" || len(m.room.here[0].lanes[protocol.Plain].subs) != n+1 {
+	if m.room.Name() != "/" || len(m.room.here[0].lanes.subs) != n+1 {
 		b.Errorf("the room has not everybody in it")
 	}
 	runtime.KeepAlive(m)

@@ -2,17 +2,88 @@ package engine
 
 import "golang.org/x/sys/unix"
 
-// A connection is paused, that is, not read from, in two cases: it used up its
-// frames for this turn and others wait, or it published to a
-// congested topic. What was read already is held (at most one read of 16 KiB beyond
+// A connection is paused, that is, not read from, in three cases: it used up its
+// frames for this turn and others wait, it published to a congested topic, or the
+// handler holds it. What was read already is held (at most one read of 16 KiB beyond
 // what paused it); everything else stays in the kernel, whose window makes the
 // sender wait. So a flood is slowed to the pace at which the room can be
 // served, and nothing is lost or grows.
+//
+//	           ┌── its turn came ◀── ready ◀─────── frames used up, Proceed
+//	reading ◀──┤
+//	           └── topic eased ◀──── waiting ◀───── topic congested
+//
+// All the reasons can hold at once. A connection stands in one queue at most; whoever
+// comes out of it and is held by the handler stays paused, and Proceed puts it into
+// ready.
 
 // mustWait reports whether the connection published to a topic that cannot take
 // more now.
 func (c *Conn) mustWait() bool {
 	return c.extra != nil && c.extra.waiting != nil && !c.loop.flushing
+}
+
+// onHold reports whether the handler wants nothing of the connection now.
+func (c *Conn) onHold() bool { return c.extra != nil && c.extra.holds > 0 }
+
+// stopped reports whether no more of what was read may be handed over now.
+func (c *Conn) stopped() bool { return c.extra != nil && (c.onHold() || c.mustWait()) }
+
+// AwaitEase makes the connection wait as Publish does: it is not read from while the
+// topic is congested. It is for whoever takes a message in now, and publishes it
+// later by Engine.PublishAt. Loop-owned.
+func (c *Conn) AwaitEase(t *Topic) {
+	if !t.Congested() || !c.Open() {
+		return
+	}
+	if c.need().waiting = t; !c.loop.flushing {
+		c.park()
+	}
+}
+
+// Hold stops the connection's input until Proceed: OnMessage is not called for it,
+// pings are not answered, and its socket is not read, so that the kernel makes its
+// sender wait and not even an orderly end of TCP is noticed. It can be held more than
+// once, and then needs as many calls of Proceed. A connection on hold is not idle,
+// since its input waits for us. What is written to it goes out as ever.
+//
+// An end comes through: when the connection is closed by either side, kicked or
+// drained, what was held is dropped with what the kernel had, and OnClose is called.
+// Nobody has been told that it had arrived. Loop-owned.
+func (c *Conn) Hold() {
+	c.loop.assertInTurn()
+	if !c.Open() {
+		return
+	}
+	x := c.need()
+	if x.holds++; x.holds == 1 {
+		c.loop.holding++
+		c.pause()
+	}
+}
+
+// Proceed takes back one Hold. With the last one, input goes on where it stopped, with
+// the loop's next turn. On a connection that is closing, or not on hold, it does nothing.
+// Loop-owned.
+func (c *Conn) Proceed() {
+	c.loop.assertInTurn()
+	if !c.onHold() {
+		return
+	}
+	if c.extra.holds--; c.extra.holds == 0 {
+		c.loop.holding--
+		if c.Open() {
+			c.park()
+		}
+	}
+}
+
+// unhold forgets every Hold of a connection that comes to its end.
+func (c *Conn) unhold() {
+	if c.onHold() {
+		c.extra.holds = 0
+		c.loop.holding--
+	}
 }
 
 // hold keeps input for later.
@@ -37,10 +108,11 @@ func (c *Conn) letGo() {
 	}
 }
 
-// park pauses a connection and puts it into the queue it must wait in.
+// park pauses a connection and puts it into the queue it must wait in, if it is not
+// in one and it is for us to let it out.
 func (c *Conn) park() {
 	c.pause()
-	if c.flags&flagParked != 0 {
+	if c.flags&flagParked != 0 || c.onHold() && !c.mustWait() {
 		return
 	}
 	c.flags |= flagParked
@@ -66,8 +138,8 @@ func (c *Conn) pause() {
 	c.loop.stats.pauses++
 }
 
-// proceed starts reading from the socket again.
-func (c *Conn) proceed() {
+// readOn starts reading from the socket again.
+func (c *Conn) readOn() {
 	if c.flags&flagPaused != 0 {
 		c.flags &^= flagPaused
 		c.listenFor(unix.EPOLLIN | unix.EPOLLPRI)
@@ -139,10 +211,14 @@ func (l *loop) resumeWaiting() {
 // resume feeds a connection what was held, and reads on if that was all.
 func (c *Conn) resume() {
 	c.flags &^= flagParked
+	if c.Open() && c.mustWait() && c.extra.waiting.Congested() { // it stood in the other queue
+		c.park()
+		return
+	}
 	if c.extra != nil {
 		c.extra.waiting = nil
 	}
-	if c.state != stateOpen || c.failed() {
+	if c.state != stateOpen || c.failed() || c.onHold() {
 		return
 	}
 	if c.extra != nil && c.extra.held != nil {
@@ -154,8 +230,8 @@ func (c *Conn) resume() {
 		})
 		c.loop.pool.put(held)
 	}
-	if c.flags&flagParked == 0 && c.state == stateOpen && !c.failed() {
-		c.proceed()
+	if c.flags&flagParked == 0 && c.state == stateOpen && !c.failed() && !c.onHold() {
+		c.readOn()
 	}
 }
 

@@ -42,7 +42,7 @@ func (c *Conn) tooManyBytes(n int) bool {
 func (c *Conn) feed(data []byte) {
 	l, frames := c.loop, 0
 	budget := l.engine.cfg.FramesPerTurn
-	for c.state == stateOpen && !c.failed() {
+	for c.state == stateOpen && !c.failed() && !c.stopped() {
 		ev, rest, ok, err := c.decoder.Next(&l.engine.cfg.Decoder, data)
 		if err != nil {
 			c.violate(err)
@@ -53,7 +53,7 @@ func (c *Conn) feed(data []byte) {
 		}
 		data = rest
 		c.take(ev)
-		if frames++; c.mustWait() || frames == budget && !l.flushing {
+		if frames++; frames == budget && !l.flushing {
 			break
 		}
 	}
@@ -127,7 +127,7 @@ func (c *Conn) answerPing(payload []byte) {
 		c.endFor(ReasonPingRate)
 		return
 	}
-	if c.lagging != nil {
+	if c.clogged() {
 		x := c.need()
 		x.pong, x.hasPong = append(x.pong[:0], payload...), true
 		return

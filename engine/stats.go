@@ -98,7 +98,7 @@ type gauges struct {
 // publishStats copies the counters out. Loop-owned, once a tick.
 func (l *loop) publishStats() {
 	g := gauges{
-		open: l.open, lagging: len(l.lag.conns), paused: len(l.waiting) + len(l.ready),
+		open: l.open, lagging: len(l.lag.conns), paused: len(l.waiting) + len(l.ready) + l.holding,
 		poolBytes: l.pool.held, wheelBytes: l.wheel.Bytes(), conns: l.wheel.Len(), partialBytes: l.partial,
 		lagBytes: l.measure(), ticks: l.tickLag.count, tickLag: l.tickLag.last, tickLagMax: l.tickLag.max(),
 	}

@@ -8,8 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-
-	"throng/protocol"
 )
 
 // The orders of a list of topics.
@@ -138,7 +136,7 @@ func (e *Engine) candidates(q *TopicsQuery) []*Topic {
 func (e *Engine) lagging(ctx context.Context, q *TopicsQuery) (map[*Topic]int, error) {
 	tops := make([]top[*Topic], len(e.loops))
 	for i := range tops {
-		tops[i] = newTop[*Topic](q.Limit * protocol.Encodings) // a topic may have a lane for each
+		tops[i] = newTop[*Topic](q.Limit * outfits) // a topic may have a lane for each
 	}
 	_, err := e.onLoops(ctx, e.loops, func(l *loop) *walk {
 		lanes, best := slices.Clone(l.lag.lanes), &tops[l.index]
@@ -188,12 +186,10 @@ func (e *Engine) topicRows(ctx context.Context, topics []*Topic) ([]TopicRow, er
 				return costNothing
 			}
 			mine[i].subs = h.subs
-			for _, ln := range h.lanes {
-				if ln != nil {
-					mine[i].logBytes += len(ln.log.buf) - ln.log.start
-					mine[i].lagging += ln.lagging
-					mine[i].lagBytes = max(mine[i].lagBytes, ln.lagBytes())
-				}
+			for ln := h.lanes; ln != nil; ln = ln.sibling {
+				mine[i].logBytes += len(ln.log.buf) - ln.log.start
+				mine[i].lagging += ln.lagging
+				mine[i].lagBytes = max(mine[i].lagBytes, ln.lagBytes())
 			}
 			return costLook
 		}}
@@ -227,8 +223,8 @@ func (row *TopicRow) add(loop int, part *topicPart) {
 
 // subscribers counts them, on all loops. Any goroutine.
 func (t *Topic) subscribers() (n int) {
-	for i := range t.encodings {
-		n += int(t.encodings[i].Load())
+	for i := range t.worn {
+		n += int(t.worn[i].Load())
 	}
 	return n
 }
