@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"math/bits"
 	"strings"
 	"unicode/utf8"
 )
@@ -33,8 +34,8 @@ func plain[S bytestring](s S) int {
 		found := (w - 0x20*eachByte) &^ w
 		found |= (quote - eachByte) &^ quote
 		found |= (slash - eachByte) &^ slash
-		if found&highBits != 0 {
-			break
+		if found &= highBits; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
 		}
 	}
 	for ; i < len(s); i++ {
