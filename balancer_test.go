@@ -200,7 +200,7 @@ func (b *balancer) becomes(server, want string) {
 func behindBalancer(t *testing.T, addr string, more ...string) *node {
 	t.Helper()
 	args := append([]string{"--config", "deploy/throng.yaml", "--listen", addr}, more...)
-	return start(t, command(nil, withDefaults(args)...))
+	return start(t, command(nil, withDefaults(t, args)...))
 }
 
 // serverNames are those of deploy/haproxy.cfg.

@@ -241,6 +241,13 @@ func parseText(text string, tag *kong.Tag) (string, error) {
 		return parseNetwork(text)
 	case "socket":
 		return parseSocket(text)
+	case "sync":
+		return parseSync(text)
+	case "nats":
+		return parseNATS(text)
+	case "policy":
+		_, err := parsePolicy(text)
+		return text, err
 	}
 	if words := strings.Split(tag.Enum, ","); tag.Enum != "" && !slices.Contains(words, text) {
 		return "", errors.New("is unknown; allowed: " + strings.Join(words, ", "))

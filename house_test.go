@@ -55,7 +55,6 @@ var importers = map[string][]string{
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench", "bench/report"},
 	"github.com/aclements/go-moremath":        {"bench/report"},
 	"github.com/alecthomas/kong":              {"main"},
-	"github.com/gobwas/ws":                    {"protocol", "bench"},
 	"github.com/golang-jwt/jwt/v5":            {"chat/token"},
 	"github.com/gobwas/ws":                    {"protocol", "bench", "client"},
 	"github.com/klauspost/compress":           {"protocol", "protocol/cases"},

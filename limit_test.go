@@ -64,7 +64,7 @@ func TestDescriptorLimit(t *testing.T) {
 // startLimited starts a server that may have so many descriptors.
 func startLimited(t *testing.T, descriptors int) *node {
 	t.Helper()
-	server := command(nil, withDefaults(nil)...)
+	server := command(nil, withDefaults(t, nil)...)
 	script := fmt.Sprintf(`ulimit -n %d && exec "$@"`, descriptors)
 	limited := exec.Command("/bin/sh", append([]string{"-c", script, "sh"}, server.Args...)...)
 	limited.Env, limited.SysProcAttr = server.Env, server.SysProcAttr

@@ -55,15 +55,28 @@ func serve(call *invocation) error {
 	// The private server is the last to end, so that whoever waits for the end of a drain has it.
 	var private *admin.Server
 	defer func() { closePrivate(private) }()
-	server := &chat.Server{Page: page}
-	node, err := engine.New(engineConfig(cfg, log), server)
+	tokens, err := tokensOf(cfg)
+	if err != nil {
+		return err
+	}
+	rooms, err := chat.New(chatConfig(cfg, tokens))
+	if err != nil {
+		return err
+	}
+	defer rooms.Close()
+	kept, err := openStore(cfg, rooms, log)
+	if err != nil {
+		return err
+	}
+	defer closeStore(kept, log)
+	node, err := engine.New(engineConfig(cfg, log), rooms)
 	if err != nil {
 		return err
 	}
 	defer closeNode(node)
-	server.Ready = node.Ready
+	rooms.Serve(node)
 
-	control := newOperator(node, settings, call, level, log)
+	control := newOperator(node, rooms, kept, tokens, settings, call, level, log)
 	if private, err = listenPrivate(control); err != nil {
 		return err
 	}
@@ -71,7 +84,7 @@ func serve(call *invocation) error {
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(again, syscall.SIGHUP)
 	node.Start()
-	announce(os.Stdout, cfg, node, private)
+	announce(os.Stdout, cfg, node, kept, private)
 	end := make(chan struct{})
 	defer close(end)
 	control.systemd.ready(control.summary())

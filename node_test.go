@@ -95,11 +95,12 @@ type node struct {
 // startNode runs a server until the end of the test. It listens on free ports and has two loops unless told otherwise.
 func startNode(t *testing.T, args ...string) *node {
 	t.Helper()
-	return start(t, command(nil, withDefaults(args)...))
+	return start(t, command(nil, withDefaults(t, args)...))
 }
 
-func withDefaults(args []string) []string {
-	for name, value := range map[string]string{"--listen": "127.0.0.1:0", "--admin": "127.0.0.1:0", "--admin-socket": "", "--loops": "2"} {
+func withDefaults(t *testing.T, args []string) []string {
+	t.Helper()
+	for name, value := range map[string]string{"--listen": "127.0.0.1:0", "--admin": "127.0.0.1:0", "--admin-socket": "", "--loops": "2", "--data-dir": t.TempDir()} {
 		if !slices.Contains(args, name) {
 			args = append(args, name, value)
 		}

@@ -76,7 +76,7 @@ func TestSystemdIsTold(t *testing.T) {
 	for what, path := range map[string]string{"a path": filepath.Join(t.TempDir(), "notify"), "an abstract name": "@throng-test-" + strconv.Itoa(os.Getpid())} {
 		t.Run(what, func(t *testing.T) {
 			s := listenAsSystemd(t, path)
-			n := start(t, command([]string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=400000"}, withDefaults([]string{"--drain-time", "0", "--close-timeout", "1m"})...))
+			n := start(t, command([]string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=400000"}, withDefaults(t, []string{"--drain-time", "0", "--close-timeout", "1m"})...))
 			if status := value(s.hears("READY=1", "STATUS="), "STATUS"); status != "0 connections of at most "+strconv.Itoa(n.ceiling) {
 				t.Errorf("the first status: %q", status)
 			}
@@ -110,7 +110,7 @@ func TestSystemdIsTold(t *testing.T) {
 
 // A server that cannot tell systemd anything serves all the same, and says so once.
 func TestSystemdIsGone(t *testing.T) {
-	n := start(t, command([]string{"NOTIFY_SOCKET=" + filepath.Join(t.TempDir(), "nobody"), "WATCHDOG_USEC=100000"}, withDefaults(nil)...))
+	n := start(t, command([]string{"NOTIFY_SOCKET=" + filepath.Join(t.TempDir(), "nobody"), "WATCHDOG_USEC=100000"}, withDefaults(t, nil)...))
 	m := join(t, n.url("/"))
 	time.Sleep(300 * time.Millisecond)
 	m.say(text("hello"))

@@ -17,12 +17,17 @@ import (
 	"golang.org/x/term"
 
 	"throng/admin"
+	"throng/chat"
+	"throng/chat/token"
 	"throng/engine"
 )
 
 // operator joins the operators' API to the node: rooms are the engine's topics under their own names. Any goroutine.
 type operator struct {
 	node     *engine.Engine
+	rooms    *chat.Server
+	kept     *store          // nil: nothing is stored
+	tokens   *token.Verifier // nil: none are taken
 	log      *slog.Logger
 	level    *slog.LevelVar
 	systemd  *notifier
@@ -44,9 +49,9 @@ type operator struct {
 	stopShed context.CancelCauseFunc
 }
 
-func newOperator(node *engine.Engine, cfg Config, call *invocation, level *slog.LevelVar, log *slog.Logger) *operator {
+func newOperator(node *engine.Engine, rooms *chat.Server, kept *store, tokens *token.Verifier, cfg Config, call *invocation, level *slog.LevelVar, log *slog.Logger) *operator {
 	return &operator{
-		node: node, log: log, level: level, systemd: newNotifier(os.Getenv, log), reread: call.Reread, cfg: &cfg,
+		node: node, rooms: rooms, kept: kept, tokens: tokens, log: log, level: level, systemd: newNotifier(os.Getenv, log), reread: call.Reread, cfg: &cfg,
 		instance: rand.Text()[:8], stops: make(chan struct{}, 1), onTerminal: term.IsTerminal(int(os.Stdin.Fd())),
 	}
 }
@@ -71,6 +76,15 @@ func (o *operator) adopt(cfg *Config, restart []admin.Change) {
 // summary is the node in one line, for systemctl status.
 func (o *operator) summary() string {
 	return fmt.Sprintf("%d connections of at most %d", o.node.Stats().Open, o.node.Ceiling())
+}
+
+// Metrics implements admin.Source: what the engine, the rooms and the store count.
+func (o *operator) Metrics(v admin.Visitor) {
+	o.node.Metrics(v)
+	o.rooms.Metrics(v)
+	if o.kept != nil {
+		o.kept.metrics(v)
+	}
 }
 
 // Status implements admin.Operator.

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"throng/admin"
+	"throng/chat"
 	"throng/engine"
-	"throng/protocol"
 )
 
 // What operators change. Each of it is logged, with who did it; what is said to people is not.
@@ -41,10 +41,11 @@ func (o *operator) Say(ctx context.Context, who admin.Caller, s admin.Say) (said
 	if err != nil {
 		return said, err
 	}
+	word := chat.OperatorsWord(s.Room, s.Text)
 	if s.Room != "" {
-		said.Heard, err = o.node.Say(ctx, s.Room, protocol.OpText, []byte(s.Text))
+		said.Heard, err = o.node.Say(ctx, s.Room, &word)
 	} else {
-		said.Heard, err = o.node.Tell(ctx, engine.Filter{ID: id, State: engine.StateOpen}, protocol.OpText, []byte(s.Text))
+		said.Heard, err = o.node.Tell(ctx, engine.Filter{ID: id, State: engine.StateOpen}, &word)
 	}
 	o.log.Info("operator: say", slog.String("by", string(who)), slog.Int("heard", said.Heard), slog.String("room", s.Room), slog.Bool("all", s.All),
 		slog.String("id", s.ID), slog.Int("bytes", len(s.Text)))

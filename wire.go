@@ -8,11 +8,14 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	"golang.org/x/term"
 
 	"throng/admin"
 	"throng/admin/console"
+	"throng/chat"
+	"throng/chat/token"
 	"throng/engine"
 	"throng/protocol"
 	"throng/web"
@@ -153,6 +156,20 @@ func screenOn(w io.Writer) *console.Screen {
 	return s
 }
 
+// chatConfig turns settings into the rooms' configuration.
+func chatConfig(c *Config, tokens *token.Verifier) chat.Config {
+	build, _ := debug.ReadBuildInfo()
+	cfg := chat.DefaultConfig()
+	cfg.Page, cfg.Policies, cfg.Guests = page, policies(c), c.guests()
+	if tokens != nil {
+		cfg.Tokens = tokens
+	}
+	cfg.RoomsPerConnection, cfg.RecentBytes = c.MaxRooms, int64(c.RecentMemory)
+	cfg.MaxMessage = int(c.MaxMessage)
+	cfg.Node, cfg.Version = c.nodeName(), "throng "+ownVersion(build)
+	return cfg
+}
+
 // page serves the chat page and its assets on the public port.
 func page(path, etag string) (protocol.Response, bool) {
 	a, ok := web.Lookup(path)
@@ -167,7 +184,7 @@ func page(path, etag string) (protocol.Response, bool) {
 }
 
 // announce prints where the server can be reached, and what is let in.
-func announce(w io.Writer, cfg *Config, node *engine.Engine, private *admin.Server) {
+func announce(w io.Writer, cfg *Config, node *engine.Engine, kept *store, private *admin.Server) {
 	for _, a := range node.Addrs() {
 		host := reachable(a)
 		fmt.Fprintf(w, "throng: the chat page is http://%s/ and its WebSocket ws://%s/ (other rooms: /rooms/NAME)\n", host, host)
@@ -178,6 +195,7 @@ func announce(w io.Writer, cfg *Config, node *engine.Engine, private *admin.Serv
 	if private != nil && private.Socket() != "" {
 		fmt.Fprintf(w, "throng: operators' commands go through %s; see throng status\n", private.Socket())
 	}
+	fmt.Fprintf(w, "throng: %s\n", kept.describe(cfg))
 	rate := "as many messages as it likes (--message-rate is off)"
 	if cfg.MessageRate > 0 {
 		rate = fmt.Sprintf("%d messages a second", cfg.MessageRate)

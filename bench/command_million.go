@@ -78,7 +78,7 @@ func fleetArgs(command, flags string) ([]string, error) {
 		// timers are coarse, and the loopback drops what its queue does not hold. The end of the run need not be gentle.
 		argv := []string{
 			self, "serve", "--listen", "ADDR", "--loops", "1", "--admin", "ADMIN", "--admin-socket=",
-			"--ping-interval", "0", "--tcp-keepalive", "0", "--idle-timeout", "TIMEOUT", "--drain-time", "0s",
+			"--ping-interval", "0", "--tcp-keepalive", "0", "--idle-timeout", "TIMEOUT", "--drain-time", "0s", "--record", "none",
 		}
 		return append(argv, strings.Fields(flags)...), nil
 	}

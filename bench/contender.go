@@ -54,7 +54,7 @@ func underTest(command, flags string, where placement) (*contender, error) {
 		if err != nil {
 			return nil, fmt.Errorf("this program's own path: %w", err)
 		}
-		c.argv = []string{self, "serve", "--listen", "ADDR:PORT", "--admin=", "--idle-timeout", "0"}
+		c.argv = []string{self, "serve", "--listen", "ADDR:PORT", "--admin=", "--idle-timeout", "0", "--record", "none"}
 		if where == coresOwn {
 			c.argv = append(c.argv, "--loops", "1")
 		}

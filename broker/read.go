@@ -89,7 +89,7 @@ func (b *Broker) get(ctx context.Context, s *stream, f fetch) (messages []Messag
 	if err != nil {
 		return nil, 0, readError(err)
 	}
-	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection, and so does the read
+	defer func() { _ = sub.Unsubscribe() }()             // fails only with the connection, and so does the read
 	if err := sub.SetPendingLimits(-1, -1); err != nil { // readBytesMax is the limit
 		return nil, 0, readError(err)
 	}

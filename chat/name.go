@@ -115,3 +115,20 @@ func inName(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.M, unicode.Nd) &&
 		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
+
+// isInbox reports whether a room is a user's inbox.
+func isInbox(name string) bool { return name != "" && name[0] == '@' }
+
+// checkRoom holds the name of a room, or of an inbox, against the rule. The error says what is wrong with it.
+func checkRoom(name []byte) *protocol.HandshakeError {
+	if len(name) > 1 && name[0] == '@' {
+		return checkName(name[1:])
+	}
+	return checkName(name)
+}
+
+// showable reports whether a character may stand in a display name: anything that shows, and plain spaces.
+func showable(r rune) bool {
+	return r == ' ' || unicode.IsGraphic(r) && !unicode.Is(unicode.Zs, r) &&
+		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Cf)
+}

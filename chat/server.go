@@ -1,45 +1,242 @@
 package chat
 
 import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
 	"throng/engine"
 	"throng/protocol"
 )
 
-// Server is the engine's handler: it brings people into the room that their path
-// names and passes on what they say. The zero value serves rooms and health, and
-// no page.
-type Server struct {
+// Config is what a Server is made of. Take DefaultConfig and change what must differ.
+type Config struct {
 	// Page returns the page or asset under a path, if there is one. etag is what
 	// the client has already.
 	Page func(path, etag string) (protocol.Response, bool)
-	// Ready reports whether new clients should be sent here, and why not.
-	Ready func() (ok bool, why string)
+	// Policies are asked in their order; the last is for every room that none matches.
+	Policies []Policy
+	// Tokens checks tokens; nil: none are taken.
+	Tokens Verifier
+	// Guests lets in who has no token.
+	Guests bool
+
+	RoomsPerConnection int
+	RecentBytes        int64 // of recent messages that all rooms keep in memory
+	MaxMessage         int   // told to clients, with the two that follow
+	MessageRate        func() int
+	Heartbeat          func() time.Duration
+
+	Node, Version string
+	Clock         func() time.Time // nil: time.Now
 }
 
-// OnUpgrade lets everybody into every room that has a good name.
+// DefaultConfig returns the defaults: guests, and rooms that are not recorded.
+func DefaultConfig() Config {
+	return Config{Policies: DefaultPolicies(false), Guests: true, RoomsPerConnection: 100, RecentBytes: 64 << 20, MaxMessage: 64 << 10}
+}
+
+// Server is the engine's handler: it knows who people are and brings them into
+// rooms, where they hear what the others say.
+//
+// It is made with New, given its Store, if it has one, with UseStore, and its engine with
+// Serve, in this order; then connections may come.
+type Server struct {
+	cfg      Config
+	policies policies
+	engine   *engine.Engine
+	store    Store
+	rooms    *rooms
+	errands  errands
+	alarms   alarms
+	stats    counters
+	clock    func() time.Time
+	began    time.Time
+	ctx      context.Context // ends with Close
+	stop     context.CancelFunc
+	beating  sync.WaitGroup
+
+	recentBytes counter // held by all rooms
+
+	mu       sync.Mutex // guards the lists of rooms that the next beat looks at
+	newsOf   []*room
+	deserted []*room
+	retry    []*room
+}
+
+// The close codes that are this package's to send, beside the engine's.
+const (
+	closeUnauthorized = 4401 // no token, or one that has expired
+	closeDenied       = 4403 // not allowed
+	closeUnavailable  = 4503 // the store cannot be reached: come back
+)
+
+// retryLater is when somebody who was sent away for the store's sake may come back.
+const retryLater = time.Second
+
+// New makes a server. Errors say which policy is wrong, and why.
+func New(cfg Config) (*Server, error) {
+	if len(cfg.Policies) == 0 {
+		return nil, errors.New("chat: there is no policy for rooms")
+	}
+	list, err := newPolicies(cfg.Policies)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, policies: list, rooms: newRooms(), clock: cfg.Clock}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	s.began = s.clock()
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Streams are the policies that record, in the order of their streams' numbers.
+func (s *Server) Streams() []Policy {
+	var list []Policy
+	for _, p := range s.policies {
+		if p.stream >= 0 {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// UseStore gives the server what its rooms are recorded in. Before Serve.
+func (s *Server) UseStore(store Store) { s.store = store }
+
+// Serve gives the server the engine that it is the handler of, and begins to
+// keep its rooms. Before the engine's Start.
+func (s *Server) Serve(e *engine.Engine) {
+	s.engine = e
+	s.beating.Add(1)
+	go s.beat()
+}
+
+// Close ends what the server does beside the engine's callbacks. Callbacks of the engine that come later find nothing to do.
+func (s *Server) Close() {
+	s.stop()
+	s.errands.close()
+	s.beating.Wait()
+}
+
+// now is the time since the server began, in nanoseconds, and never 0.
+func (s *Server) now() int64 { return int64(s.clock().Sub(s.began)) + 1 }
+
+// heartbeat is how long a client hears nothing before it should ask whether it is still heard.
+func (s *Server) heartbeat() time.Duration {
+	if s.cfg.Heartbeat == nil {
+		return 30 * time.Second
+	}
+	return s.cfg.Heartbeat()
+}
+
+func (s *Server) messageRate() int {
+	if s.cfg.MessageRate == nil {
+		return 0
+	}
+	return s.cfg.MessageRate()
+}
+
+// later calls f after a while, unless the server has been closed by then.
+func (s *Server) later(wait time.Duration, f func()) {
+	time.AfterFunc(wait, func() {
+		if s.ctx.Err() == nil {
+			f()
+		}
+	})
+}
+
+// OnUpgrade finds out who is asking, and for which room.
 func (s *Server) OnUpgrade(c *engine.Conn, r *protocol.Request) (subprotocol string, err error) {
-	room, refused := RoomOf(r.Path)
+	name, refused := RoomOf(r.Path)
 	if refused != nil {
 		return "", refused
 	}
-	c.SetValue(room)
+	who, secret, refused := s.identify(credentialsOf(r), s.clock())
+	if refused != nil {
+		return "", refused
+	}
+	if r.Subprotocol([]string{Subprotocol}) != "" {
+		c.SetForm(engine.Enveloped)
+		c.SetValue(&session{server: s, conn: c, who: who, secret: secret})
+		return Subprotocol, nil
+	}
+	p := s.policies.of(name)
+	switch {
+	case who.user == "":
+		return "", errNoToken
+	case !who.mayJoin(p, name):
+		return "", errDenied
+	case p.MaxMembers > 0 && s.crowded(p, name):
+		return "", errFull
+	}
+	c.SetValue(&newcomer{name, who})
 	return "", nil
 }
 
-// OnOpen joins the room.
-func (s *Server) OnOpen(c *engine.Conn) { c.SetValue(c.Join(c.Value().(string))) }
-
-// OnMessage gives everybody in the room what one of them said.
-func (s *Server) OnMessage(c *engine.Conn, op protocol.Opcode, data []byte) {
-	c.Publish(c.Value().(*engine.Topic), op, data)
+// newcomer is a raw client between its upgrade and its room.
+type newcomer struct {
+	room string
+	who  identity
 }
 
-// OnClose has nothing to do: the engine has left the room.
-func (s *Server) OnClose(*engine.Conn, engine.Reason) {}
+// crowded reports whether a room has as many members as it may have.
+func (s *Server) crowded(p *Policy, name string) bool {
+	r := s.rooms.find(name)
+	return r != nil && r.members() >= p.MaxMembers
+}
+
+// OnOpen greets a client of throng.v1, and brings any other into its room.
+func (s *Server) OnOpen(c *engine.Conn) {
+	switch v := c.Value().(type) {
+	case *session:
+		v.open()
+	case *newcomer:
+		s.enterRaw(c, v.room, v.who)
+	}
+}
+
+// OnMessage carries out a request, or gives everybody in the room what one of them said.
+func (s *Server) OnMessage(c *engine.Conn, op protocol.Opcode, data []byte) {
+	if v, ok := c.Value().(*session); ok {
+		v.request(op, data)
+		return
+	}
+	s.hearRaw(c, op, data)
+}
+
+// OnClose takes a connection out of its rooms; the engine has taken it out of their topics.
+func (s *Server) OnClose(c *engine.Conn, why engine.Reason) {
+	if v, ok := c.Value().(*session); ok {
+		v.close(why == engine.ReasonPeerClose)
+		return
+	}
+	if r := roomOfRaw(c.Value()); r != nil {
+		r.leaveRaw()
+	}
+}
+
+// Describe implements engine.Describer: it says who a connection's user is.
+func (s *Server) Describe(c *engine.Conn) string {
+	switch v := c.Value().(type) {
+	case *session:
+		return v.who.user
+	case *speaker:
+		return v.who.user
+	}
+	return ""
+}
 
 var (
 	errMethod = &protocol.HandshakeError{Status: 405, Label: protocol.LabelBadRequest, Field: "method",
 		Text: "only GET, HEAD and OPTIONS are answered here"}
+	errDenied = &protocol.HandshakeError{Status: 403, Label: protocol.LabelName, Field: "path",
+		Text: "you may not join this room"}
+	errFull = &protocol.HandshakeError{Status: 503, Label: protocol.LabelCeiling, Field: "path", RetryAfter: 10,
+		Text: "this room has as many members as it may have; try again later, or another room"}
 	errNoPage = &protocol.HandshakeError{Status: 404, Label: labelNotFound, Field: "path",
 		Text: "there is nothing at this path; / is the chat page, /rooms/NAME a room"}
 )
@@ -60,7 +257,7 @@ func (s *Server) OnRequest(r *protocol.Request) protocol.Response {
 	case "/healthz":
 		return health(true, "")
 	case "/readyz":
-		return health(s.ready())
+		return health(s.Ready())
 	case "/", "*":
 		if method == "OPTIONS" {
 			return s.options()
@@ -72,22 +269,26 @@ func (s *Server) OnRequest(r *protocol.Request) protocol.Response {
 // options is the answer to OPTIONS /, with which HAProxy checks a server that it
 // was told nothing about: what a balancer wants to know then is what /readyz says.
 func (s *Server) options() protocol.Response {
-	if ok, why := s.ready(); !ok {
+	if ok, why := s.Ready(); !ok {
 		return health(false, why)
 	}
 	return noContent()
 }
 
-func (s *Server) ready() (ok bool, why string) {
-	if s.Ready == nil {
-		return true, ""
+// Ready reports whether new clients should be sent here, and why not: not by the engine's word, nor while nothing can be stored. Any goroutine.
+func (s *Server) Ready() (ok bool, why string) {
+	if s.engine == nil {
+		return false, "the server is about to start"
 	}
-	return s.Ready()
+	if ok, why = s.engine.Ready(); ok && s.store != nil {
+		return s.store.Ready()
+	}
+	return ok, why
 }
 
 func (s *Server) page(r *protocol.Request, method string) protocol.Response {
-	if s.Page != nil {
-		if resp, ok := s.Page(string(r.Path), string(r.Header("If-None-Match"))); ok {
+	if s.cfg.Page != nil {
+		if resp, ok := s.cfg.Page(string(r.Path), string(r.Header("If-None-Match"))); ok {
 			if method == "OPTIONS" {
 				return noContent()
 			}

@@ -168,6 +168,12 @@ var ErrCongested = errors.New("engine: the topic is congested; try again")
 // be reused after the return. It does not block; ErrCongested says that
 // nothing was published, because on some loop the subscribers are too far behind.
 func (e *Engine) Publish(topic string, op protocol.Opcode, data []byte) error {
+	what := everyForm(op, data)
+	return e.publish(topic, &what)
+}
+
+// publish is Publish for a message in every form.
+func (e *Engine) publish(topic string, what *Contents) error {
 	t := e.topics.find(topic)
 	if t == nil {
 		return nil
@@ -175,8 +181,7 @@ func (e *Engine) Publish(topic string, op protocol.Opcode, data []byte) error {
 	if t.Congested() {
 		return ErrCongested
 	}
-	what := everyForm(op, data)
-	t.publishAt(0, &what)
+	t.publishAt(0, what)
 	return nil
 }
 

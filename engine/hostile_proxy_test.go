@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -253,11 +252,15 @@ func TestProxyTimeout(t *testing.T) {
 // TestProxyHealth has balancers ask for health behind their headers, as HAProxy
 // does with send-proxy and check-send-proxy.
 func TestProxyHealth(t *testing.T) {
-	var is atomic.Bool
-	server := &chat.Server{Ready: func() (bool, string) { return is.Load(), "about to stop" }}
+	server, err := chat.New(chat.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := start(t, server, behind(engine.ProxyRequired, us))
 	for _, ready := range []bool{true, false} {
-		is.Store(ready)
+		if !ready {
+			r.e.NotReady()
+		}
 		for _, header := range []string{local, "PROXY UNKNOWN\r\n", v1("127.0.0.1:1"), v2(one, "")} {
 			for request, status := range map[string]map[bool]int{
 				"OPTIONS / HTTP/1.0\r\n\r\n":                    {true: 204, false: 503},

@@ -299,11 +299,17 @@ func TestMemoryServer(t *testing.T) {
 	cfg.Listen, cfg.Loops, cfg.IdleTimeout = []string{"127.0.0.1:0"}, 1, 0
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	cfg.Origins, _ = protocol.ParseOrigins(nil)
-	e, err := engine.New(cfg, &chat.Server{})
+	rooms, err := chat.New(chat.DefaultConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
+	e, err := engine.New(cfg, rooms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rooms.Close()
 	defer e.Close()
+	rooms.Serve(e)
 	e.Start()
 	fmt.Println(e.Addrs()[0])
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"throng/protocol"
 )
 
 // Kick closes the open connections that match, with a code and a text (cut to 123
@@ -34,14 +32,17 @@ func (e *Engine) Kick(ctx context.Context, f Filter, code uint16, text string) (
 	})
 }
 
-// Tell sends a message to each open connection that matches, to it alone, and returns
+// Tell sends a message, in the form that each wants, to each open connection that matches, to it alone, and returns
 // to how many; an empty filter means everybody. What comes to them at the same
 // time by their topics may come before or behind it. Any goroutine but a loop's.
-func (e *Engine) Tell(ctx context.Context, f Filter, op protocol.Opcode, data []byte) (n int, err error) {
+func (e *Engine) Tell(ctx context.Context, f Filter, what *Contents) (n int, err error) {
 	if err := f.check(); err != nil {
 		return 0, err
 	}
-	return e.each(ctx, f, func(c *Conn) bool { return c.Send(op, data) == nil })
+	return e.each(ctx, f, func(c *Conn) bool {
+		own := &what[c.Form()]
+		return own.Op != 0 && c.Send(own.Op, own.Data) == nil
+	})
 }
 
 // each calls act on the open connections that match, by walks, and counts those for
@@ -73,10 +74,10 @@ const sayAgain = 10 * time.Millisecond
 // Say publishes to a topic from outside any connection, in the topic's order. While
 // the topic is congested it waits, as a speaker does. It returns how many were
 // subscribed. Any goroutine but a loop's.
-func (e *Engine) Say(ctx context.Context, topic string, op protocol.Opcode, data []byte) (subscribers int, err error) {
+func (e *Engine) Say(ctx context.Context, topic string, what *Contents) (subscribers int, err error) {
 	for {
 		subscribers = e.Subscribers(topic)
-		err = e.Publish(topic, op, data)
+		err = e.publish(topic, what)
 		if !errors.Is(err, ErrCongested) {
 			return subscribers, err
 		}

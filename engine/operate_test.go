@@ -191,12 +191,12 @@ func TestSayAndTell(t *testing.T) {
 	r := start(t, named{})
 	bob, bea, ann := r.as("bob"), r.as("bea"), r.as("ann")
 	ctx := context.Background()
-	if n, err := r.e.Say(ctx, "tea", protocol.OpText, []byte("to tea")); n != 2 || err != nil {
+	if n, err := r.e.Say(ctx, "tea", word("to tea")); n != 2 || err != nil {
 		t.Errorf("%d heard it, error %v", n, err)
 	}
 	bob.gets(ws.OpText, "to tea")
 	bea.gets(ws.OpText, "to tea")
-	if n, err := r.e.Say(ctx, "nowhere", protocol.OpText, []byte("hello?")); n != 0 || err != nil {
+	if n, err := r.e.Say(ctx, "nowhere", word("hello?")); n != 0 || err != nil {
 		t.Errorf("%d heard it, error %v", n, err)
 	}
 	id := r.connections(engine.Query{Filter: engine.Filter{User: "ann"}}).Rows[0].ID
@@ -204,7 +204,7 @@ func TestSayAndTell(t *testing.T) {
 		f    engine.Filter
 		want int
 	}{{engine.Filter{ID: id}, 1}, {engine.Filter{}, 3}, {engine.Filter{User: "nobody"}, 0}} {
-		if n, err := r.e.Tell(ctx, x.f, protocol.OpText, []byte("psst")); n != x.want || err != nil {
+		if n, err := r.e.Tell(ctx, x.f, word("psst")); n != x.want || err != nil {
 			t.Errorf("%d were told, error %v; want %d", n, err, x.want)
 		}
 	}
@@ -371,7 +371,7 @@ func TestTopics(t *testing.T) {
 	}
 	r.wait("all", func(s engine.Stats) bool { return s.Open == 3 })
 	for range 5 {
-		if _, err := r.e.Say(context.Background(), "tea", protocol.OpText, []byte("x")); err != nil {
+		if _, err := r.e.Say(context.Background(), "tea", word("x")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -439,4 +439,10 @@ func TestStatus(t *testing.T) {
 	if s := r.e.Status(); s.Ready || s.Why == "" {
 		t.Errorf("the status is %+v", s)
 	}
+}
+
+// word is a text in every form.
+func word(text string) *engine.Contents {
+	one := engine.Content{Op: protocol.OpText, Data: []byte(text)}
+	return &engine.Contents{engine.Raw: one, engine.Enveloped: one}
 }

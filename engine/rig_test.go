@@ -23,6 +23,7 @@ import (
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
 
+	"throng/chat"
 	"throng/engine"
 	"throng/protocol"
 )
@@ -61,6 +62,10 @@ func start(t testing.TB, h engine.Handler, settings ...func(*engine.Config)) *ri
 	}
 	t.Cleanup(e.Close)
 	r.e, r.addr = e, e.Addrs()[0].String()
+	if rooms, ok := h.(*chat.Server); ok {
+		rooms.Serve(e)
+		t.Cleanup(rooms.Close)
+	}
 	e.Start()
 	return r
 }

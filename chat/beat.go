@@ -1,0 +1,115 @@
+package chat
+
+import (
+	"context"
+	"time"
+)
+
+// beatEvery is how often what need not happen at once is done. It is also the most that news of who came and went is told of a room.
+const beatEvery = time.Second
+
+// beat does what goes by time, once a second: it tells who came and went, forgets rooms that nobody needs, looks at tokens that expire, and tries again what
+// the store refused. It runs on a goroutine of its own.
+func (s *Server) beat() {
+	defer s.beating.Done()
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-tick.C:
+			s.beatOnce()
+		}
+	}
+}
+
+func (s *Server) beatOnce() {
+	s.mu.Lock()
+	news, deserted, retry := s.newsOf, s.deserted, s.retry
+	s.newsOf, s.deserted, s.retry = nil, nil, nil
+	s.mu.Unlock()
+	now := s.now()
+	for _, r := range news {
+		r.tellNews(now)
+	}
+	for _, r := range deserted {
+		if !s.rooms.forget(r, now) && r.deserted() {
+			s.emptied(r)
+		}
+	}
+	for _, r := range retry {
+		r.tryAgain()
+	}
+	s.ringAlarms(s.clock())
+}
+
+// news is told that a room has something to tell. The room's lock is held.
+func (s *Server) news(r *room) {
+	s.mu.Lock()
+	s.newsOf = append(s.newsOf, r)
+	s.mu.Unlock()
+}
+
+// emptied is told that nobody is in a room any more.
+func (s *Server) emptied(r *room) {
+	s.mu.Lock()
+	s.deserted = append(s.deserted, r)
+	s.mu.Unlock()
+}
+
+// again has a room's business with the store tried again with the next beat. The room's lock is held.
+func (s *Server) again(r *room) {
+	s.mu.Lock()
+	s.retry = append(s.retry, r)
+	s.mu.Unlock()
+}
+
+// deserted reports whether still nobody is in the room.
+func (r *room) deserted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state != roomForgotten && r.empty != 0
+}
+
+// tryAgain opens a room that could not be opened, or fetches what could not be fetched.
+func (r *room) tryAgain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.state == roomClosed && r.members() > 0:
+		r.open()
+	case r.state == roomOpen && r.pending != nil:
+		r.mend()
+	}
+}
+
+// askWho asks the other nodes who is in a room, and adds who is here. It may block.
+func (s *Server) askWho(name string) present {
+	ctx, cancel := context.WithTimeout(s.ctx, askTime)
+	defer cancel()
+	var all crowd
+	answers := make(chan answerOf, 16)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for a := range answers {
+			all.learnWhole(a.node, a.reply)
+		}
+	}()
+	_ = s.store.Ask(ctx, name, nil, func(node string, reply []byte) { answers <- answerOf{node, append([]byte(nil), reply...)} })
+	close(answers)
+	<-done
+	if r := s.rooms.find(name); r != nil {
+		r.mu.Lock()
+		all.people, all.byUser, all.nameless = append([]person(nil), r.crowd.people...), nil, r.crowd.nameless
+		r.mu.Unlock()
+	}
+	return all.present()
+}
+
+// answerOf is what a node answered.
+type answerOf struct {
+	node  string
+	reply []byte
+}

@@ -1,0 +1,320 @@
+package chat
+
+import (
+	"errors"
+	"time"
+
+	"throng/engine"
+	"throng/protocol"
+	"throng/protocol/envelope"
+)
+
+// Requests of throng.v1 are carried out one after the other, in the order in which a connection sends them. One that has to wait for the store keeps
+// those behind it waiting (join), or is answered when its answer is there (publish, history, members).
+
+// request takes one message of a client of throng.v1.
+func (s *session) request(op protocol.Opcode, data []byte) {
+	b := buffers.Get().(*buffer)
+	defer b.giveBack()
+	req := &b.request
+	if op != protocol.OpText {
+		s.refuse(nil, "", envelope.Errorf(envelope.BadRequest, "a binary message is no request: send JSON in a text message"))
+		return
+	}
+	if err := req.Parse(data); err != nil {
+		s.refuse(req.ID, "", err)
+		return
+	}
+	if s.who.user == "" && req.Type != envelope.Auth && req.Type != envelope.Ping {
+		s.refuse(req.ID, string(req.Room), envelope.Errorf(envelope.Unauthorized, "this server wants a token before anything else"))
+		return
+	}
+	switch req.Type {
+	case envelope.Join:
+		s.join(req)
+	case envelope.Leave:
+		s.leave(req)
+	case envelope.Publish:
+		s.publish(req, b)
+	case envelope.Signal:
+		s.signal(req, b)
+	case envelope.History:
+		s.history(req)
+	case envelope.Members:
+		s.members(req)
+	case envelope.Ping:
+		s.send(envelope.AppendPong(b.text[:0], req.ID, s.server.clock().UnixMilli()))
+	case envelope.Auth:
+		s.auth(req)
+	}
+}
+
+// refuse answers a request with an error.
+func (s *session) refuse(id []byte, room string, err *envelope.Error) {
+	s.server.stats.refusals.Add(1)
+	s.send(envelope.AppendError(nil, id, []byte(room), nil, err))
+}
+
+// roomOf checks the name of the room that a request is about, and answers if it is none.
+func (s *session) roomOf(req *envelope.Request) (name string, ok bool) {
+	if refused := checkRoom(req.Room); refused != nil {
+		s.refuse(req.ID, "", envelope.Errorf(envelope.BadName, "%s", refused.Text))
+		return "", false
+	}
+	return string(req.Room), true
+}
+
+// join is what a join asks for, kept while the room is being opened.
+type join struct {
+	id       []byte
+	name     string
+	hasSince bool
+	epoch    string
+	since    uint64
+	last     int
+	began    time.Time
+	held     bool
+}
+
+func (s *session) join(req *envelope.Request) {
+	name, ok := s.roomOf(req)
+	if !ok {
+		return
+	}
+	p := s.server.policies.of(name)
+	switch {
+	case !s.who.mayJoin(p, name):
+		s.refuse(req.ID, name, envelope.Errorf(envelope.Denied, "you may not join this room"))
+		return
+	case s.seat(name) != nil && (req.HasSince || req.Last > 0):
+		s.refuse(req.ID, name, envelope.Errorf(envelope.AlreadyJoined, "you are in this room already, and have its messages as they come"))
+		return
+	case s.seat(name) == nil && len(s.seats) >= s.server.cfg.RoomsPerConnection:
+		s.refuse(req.ID, name, envelope.Errorf(envelope.TooManyRooms, "a connection may be in %d rooms", s.server.cfg.RoomsPerConnection))
+		return
+	}
+	j := &join{id: append([]byte(nil), req.ID...), name: name, hasSince: req.HasSince, since: req.Since.Seq, last: req.Last, began: s.server.clock()}
+	if req.HasSince {
+		j.epoch = string(req.Since.Epoch)
+	}
+	s.tryJoin(j)
+}
+
+// tryJoin joins, now or when the room is ready; until then no more is read from the connection.
+func (s *session) tryJoin(j *join) {
+	for {
+		r := s.server.rooms.get(s.server, j.name)
+		now, err := r.whenReady(j.hasSince || j.last > 0, func(err error) {
+			s.conn.Post(func(*engine.Conn) { s.goOn(j, r, err) })
+		})
+		if errors.Is(err, errForgotten) {
+			continue
+		}
+		if now {
+			s.goOn(j, r, nil)
+		} else if !j.held {
+			j.held = true
+			s.conn.Hold()
+		}
+		return
+	}
+}
+
+// goOn finishes a join whose room is ready, or is not to be had.
+func (s *session) goOn(j *join, r *room, err error) {
+	switch {
+	case err != nil:
+		s.refuse(j.id, j.name, refusalOf(err))
+	case s.conn.Open():
+		again, why := s.sit(j, r)
+		if again {
+			if !j.held {
+				j.held = true
+				s.conn.Hold()
+			}
+			s.server.later(aheadEvery, func() { s.conn.Post(func(*engine.Conn) { s.tryJoin(j) }) })
+			return
+		}
+		if why != nil {
+			s.refuse(j.id, j.name, why)
+		}
+	}
+	if j.held {
+		j.held = false
+		s.conn.Proceed()
+	}
+}
+
+const (
+	// aheadTime is how long a client that has seen more of a room than this node is waited for: the node is about to hear of it, or never will.
+	aheadTime  = 3 * time.Second
+	aheadEvery = 20 * time.Millisecond
+)
+
+// sit takes the place in the room, answers, and brings what was missed. It reports again if the room was forgotten in between or has not come so far
+// as the client yet.
+func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
+	r.mu.Lock()
+	if r.state != roomOpen {
+		r.mu.Unlock()
+		return true, nil
+	}
+	if j.hasSince && j.epoch == r.epoch && j.since > r.head && r.recorded() && s.server.clock().Sub(j.began) < aheadTime {
+		r.doubtHeld()
+		r.mu.Unlock()
+		return true, nil
+	}
+	pos := r.head
+	if s.seat(j.name) == nil {
+		if most := r.policy.MaxMembers; most > 0 && r.members() >= most {
+			r.mu.Unlock()
+			return false, envelope.Errorf(envelope.Full, "this room takes %d members", most)
+		}
+		pos = s.enter(r)
+	}
+	answer := envelope.Joined{Room: r.name, Recorded: r.recorded(), Name: s.name(r), Count: r.crowd.size()}
+	var missed missed
+	if answer.Recorded {
+		answer.Epoch, answer.Seq = r.epoch, pos
+		missed = r.missedBy(j, pos)
+		answer.Replay = len(missed.messages)
+	}
+	r.mu.Unlock()
+	s.send(envelope.AppendJoined(nil, j.id, &answer))
+	s.bring(r, &missed, pos)
+	return false, nil
+}
+
+// enter makes the connection a member. It returns the number behind which it gets every message. The room's lock is held.
+func (s *session) enter(r *room) (pos uint64) {
+	topic, pos := s.conn.JoinAt(r.name, r.newest)
+	shown, listed := r.crowd.enter(s.who.user, s.who.name)
+	s.setShown(r, shown)
+	s.add(seat{room: r, topic: topic, listed: listed})
+	r.topic.Store(topic)
+	r.enveloped.Add(1)
+	r.empty = 0
+	r.stir()
+	return pos
+}
+
+// leave takes a connection out of the room.
+func (r *room) leave(place *seat, user string, goodbye bool) {
+	now := r.server.now()
+	r.mu.Lock()
+	r.enveloped.Add(-1)
+	r.crowd.leave(user, place.listed, goodbye, now)
+	r.lastOut(now)
+	r.stir()
+	r.mu.Unlock()
+}
+
+// lastOut notes that nobody of this node is in the room any more. The lock is held.
+func (r *room) lastOut(now int64) {
+	if r.members() == 0 && r.empty == 0 {
+		r.empty = now
+		r.server.emptied(r)
+	}
+}
+
+func (s *session) leave(req *envelope.Request) {
+	name, ok := s.roomOf(req)
+	if !ok {
+		return
+	}
+	for i := range s.seats {
+		if place := s.seats[i]; place.room.name == name {
+			s.conn.Leave(place.topic)
+			place.room.leave(&place, s.who.user, true)
+			delete(s.names, place.room)
+			last := len(s.seats) - 1
+			s.seats[i], s.seats[last] = s.seats[last], seat{}
+			s.seats = s.seats[:last]
+			s.send(envelope.AppendOK(nil, req.ID, name))
+			return
+		}
+	}
+	s.refuse(req.ID, name, envelope.Errorf(envelope.NotJoined, "you are not in this room"))
+}
+
+// auth gives the connection another identity's token, or a guest another name.
+func (s *session) auth(req *envelope.Request) {
+	if len(req.Token) == 0 {
+		s.rename(req)
+		return
+	}
+	who, err := s.server.verify(string(req.Token), s.server.clock())
+	switch {
+	case errors.Is(err, errNoVerifier):
+		s.refuse(req.ID, "", envelope.Errorf(envelope.Unauthorized, "%s", errTokens.Text))
+		return
+	case err != nil:
+		s.server.stats.refusedTokens.Add(1)
+		s.refuse(req.ID, "", envelope.Errorf(envelope.Unauthorized, "%s", err.Error()))
+		return
+	case s.who.user != "" && who.user != s.who.user:
+		s.refuse(req.ID, "", envelope.Errorf(envelope.Unauthorized, "the token is somebody else's: connect anew to be another user"))
+		return
+	}
+	s.who = who
+	s.recheck()
+	s.watchExpiry()
+	s.send(envelope.AppendAuthed(nil, req.ID, s.who.user, s.who.name, millis(s.who.expires)))
+}
+
+// recheck takes the connection out of rooms that its new token does not allow.
+func (s *session) recheck() {
+	for i := len(s.seats) - 1; i >= 0; i-- {
+		place := s.seats[i]
+		if s.who.mayJoin(place.room.policy, place.room.name) {
+			continue
+		}
+		s.conn.Leave(place.topic)
+		place.room.leave(&place, s.who.user, true)
+		s.seats = append(s.seats[:i], s.seats[i+1:]...)
+		s.refuse(nil, place.room.name, envelope.Errorf(envelope.Denied, "the new token does not allow this room; you have left it"))
+	}
+}
+
+// rename gives a guest another name, in all its rooms.
+func (s *session) rename(req *envelope.Request) {
+	name, ok := cleanName(string(req.Name))
+	switch {
+	case !s.who.guest:
+		s.refuse(req.ID, "", envelope.Errorf(envelope.Denied, "your name is what your token says"))
+		return
+	case !ok:
+		s.refuse(req.ID, "", envelope.Errorf(envelope.BadName, "%s", errGuestName.Text))
+		return
+	}
+	s.who.name = name
+	for i := range s.seats {
+		r := s.seats[i].room
+		r.mu.Lock()
+		shown := name
+		if s.seats[i].listed {
+			shown = r.crowd.rename(s.who.user, name)
+			r.stir()
+		}
+		r.mu.Unlock()
+		s.setShown(r, shown)
+	}
+	s.send(envelope.AppendAuthed(nil, req.ID, s.who.user, s.who.name, 0))
+}
+
+// retryAfter says when a client may try again what was refused.
+func retryAfter(err *envelope.Error, wait time.Duration) *envelope.Error {
+	err.Retry = wait
+	return err
+}
+
+// refusalOf tells a client what the store's refusal means to it.
+func refusalOf(err error) *envelope.Error {
+	switch {
+	case errors.Is(err, ErrStoreFull):
+		return envelope.Errorf(envelope.StoreFull, "the room's history has no room left")
+	case errors.Is(err, ErrUnavailable):
+		return retryAfter(envelope.Errorf(envelope.Unavailable, "messages cannot be stored at the moment"), time.Second)
+	}
+	return retryAfter(envelope.Errorf(envelope.Unavailable, "the message could not be stored"), time.Second)
+}

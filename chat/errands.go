@@ -1,0 +1,56 @@
+package chat
+
+import "sync"
+
+// errands runs what may wait, such as reading from the store, on a few goroutines that exist only while there is something to do. Any goroutine.
+type errands struct {
+	mu      sync.Mutex
+	queue   []func()
+	running int
+	closed  bool
+	idle    sync.WaitGroup
+}
+
+// errandsAtOnce is how many run at the same time. The store takes two reads at once; the others keep it from waiting for us.
+const errandsAtOnce = 4
+
+// run has f run soon, on a goroutine that may block. After close it does nothing.
+func (e *errands) run(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return
+	}
+	e.queue = append(e.queue, f)
+	if e.running < errandsAtOnce {
+		e.running++
+		e.idle.Add(1)
+		go e.work()
+	}
+}
+
+func (e *errands) work() {
+	defer e.idle.Done()
+	for {
+		e.mu.Lock()
+		if len(e.queue) == 0 {
+			e.running--
+			e.queue = nil
+			e.mu.Unlock()
+			return
+		}
+		f := e.queue[0]
+		e.queue[0] = nil
+		e.queue = e.queue[1:]
+		e.mu.Unlock()
+		f()
+	}
+}
+
+// close drops what has not begun and waits for what has.
+func (e *errands) close() {
+	e.mu.Lock()
+	e.closed, e.queue = true, nil
+	e.mu.Unlock()
+	e.idle.Wait()
+}

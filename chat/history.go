@@ -1,0 +1,167 @@
+package chat
+
+import (
+	"context"
+	"errors"
+
+	"throng/engine"
+	"throng/protocol/envelope"
+)
+
+const (
+	// historyUsual is how many messages a client gets that does not say how many it wants.
+	historyUsual = 50
+	// historyBytesMax is how much of a history is sent at once; the client asks again for more. It is half of what may wait for a connection.
+	historyBytesMax = 128 << 10
+)
+
+// page is a part of a room's history, asked for.
+type page struct {
+	after, before       uint64
+	hasAfter, hasBefore bool
+	limit               int
+}
+
+func (s *session) history(req *envelope.Request) {
+	name, ok := s.roomOf(req)
+	if !ok {
+		return
+	}
+	srv := s.server
+	p := srv.policies.of(name)
+	switch {
+	case !s.who.mayJoin(p, name):
+		s.refuse(req.ID, name, envelope.Errorf(envelope.Denied, "you may not read this room"))
+		return
+	case p.stream < 0 || srv.store == nil:
+		s.refuse(req.ID, name, envelope.Errorf(envelope.BadRequest, "this room is not recorded: it has no history"))
+		return
+	}
+	q := page{after: req.After, before: req.Before, hasAfter: req.HasAfter, hasBefore: req.HasBefore, limit: req.Limit}
+	if q.limit == 0 {
+		q.limit = historyUsual
+	}
+	id := append([]byte(nil), req.ID...)
+	srv.part(name, q, func(list []entry, more bool, epoch string, err error) {
+		s.conn.Post(func(*engine.Conn) {
+			if err != nil {
+				s.refuse(id, name, refusalOf(err))
+				return
+			}
+			s.sendHistory(id, name, epoch, list, more, q.hasAfter)
+		})
+	})
+}
+
+// sendHistory answers with as much of a page as may be sent at once: its beginning if it was read forwards, else its end.
+func (s *session) sendHistory(id []byte, name, epoch string, list []entry, more, forwards bool) {
+	bytes, n := 0, 0
+	for n < len(list) {
+		e := list[n]
+		if !forwards {
+			e = list[len(list)-1-n]
+		}
+		if bytes += len(e.message); bytes > historyBytesMax && n > 0 {
+			more = true
+			break
+		}
+		n++
+	}
+	if forwards {
+		list = list[:n]
+	} else {
+		list = list[len(list)-n:]
+	}
+	messages := make([]envelope.Stored, len(list))
+	for i := range list {
+		messages[i] = list[i].stored()
+	}
+	s.send(envelope.AppendHistory(nil, id, name, epoch, messages, more))
+}
+
+// part gets a part of a room's history, from memory if it is there, and calls f with it, at once or later on a goroutine of the server's.
+func (s *Server) part(name string, q page, f func(list []entry, more bool, epoch string, err error)) {
+	r := s.rooms.get(s, name)
+	now, err := r.whenReady(true, func(err error) { r.read(q, err, f) })
+	switch {
+	case errors.Is(err, errForgotten):
+		s.part(name, q, f)
+	case now:
+		r.read(q, nil, f)
+	}
+}
+
+// read finishes a question for history in a room that is ready.
+func (r *room) read(q page, err error, f func([]entry, bool, string, error)) {
+	if err != nil {
+		f(nil, false, "", err)
+		return
+	}
+	r.mu.Lock()
+	list, more, found := r.inMemory(&q)
+	epoch := r.epoch
+	r.mu.Unlock()
+	if found {
+		f(list, more, epoch, nil)
+		return
+	}
+	r.server.errands.run(func() {
+		list, more, err := r.fromStore(&q)
+		f(list, more, epoch, err)
+	})
+}
+
+// inMemory answers from the recent messages, if they reach that far. The lock is held.
+func (r *room) inMemory(q *page) (list []entry, more, found bool) {
+	if q.hasAfter {
+		bound := ^uint64(0)
+		if q.hasBefore {
+			bound = q.before - 1
+		}
+		if list, found = r.recent.after(q.after, bound); !found && q.after < r.head {
+			return nil, false, false
+		}
+		if len(list) > q.limit {
+			return list[:q.limit], true, true
+		}
+		return list, false, true
+	}
+	bound := ^uint64(0)
+	if q.hasBefore {
+		bound = q.before
+	}
+	list, _ = r.recent.before(bound, q.limit)
+	all := r.reachesBack()
+	if len(list) < q.limit && !all {
+		return nil, false, false
+	}
+	return list, !all || len(list) > 0 && list[0].seq != r.recent.entries[0].seq, true
+}
+
+// fromStore reads a page of the history. It may block.
+func (r *room) fromStore(q *page) (list []entry, more bool, err error) {
+	s := r.server
+	ctx, cancel := context.WithTimeout(s.ctx, storeTime)
+	defer cancel()
+	var messages []Stored
+	if q.hasAfter {
+		messages, err = s.store.Read(ctx, r.policy.stream, r.name, q.after, q.limit+1)
+		if more = len(messages) > q.limit; more {
+			messages = messages[:q.limit]
+		}
+	} else {
+		messages, more, err = s.store.ReadBefore(ctx, r.policy.stream, r.name, q.before, q.limit)
+	}
+	prev := q.after
+	if !q.hasAfter {
+		prev = 0
+	}
+	for _, m := range messages {
+		if q.hasAfter && q.hasBefore && m.Seq >= q.before {
+			return list, false, err
+		}
+		list = append(list, entry{m.Seq, prev, envelope.AppendMessage(nil, r.name, m.Seq, prev, m.Record), len(m.Record)})
+		prev = m.Seq
+	}
+	return list, more, err
+}

@@ -1,0 +1,281 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"throng/engine"
+)
+
+// room is a topic with a memory: its policy, who is in it, the number of its newest message and the end of its history.
+//
+//	        first member                        the store's answer
+//	closed ─────────────▶ opening ─────────────────────────────────▶ open
+//	   ▲                     │ what arrives meanwhile waits             │
+//	   └─────────────────────┴───── empty for a while ──────────────────┘
+//
+// mu is taken on loops (to join, leave and speak) and on the store's goroutines (to fan out): it is held for microseconds. Under it the engine's
+// topic and mailbox locks may be taken, and never the other way round.
+type room struct {
+	server *Server
+	name   string
+	policy *Policy
+
+	topic     atomic.Pointer[engine.Topic] // right as long as somebody is in
+	enveloped atomic.Int32                 // members who speak throng.v1
+	raw       atomic.Int32                 // and who do not
+
+	mu      sync.Mutex
+	state   roomState
+	stirred bool   // stands in the server's list of rooms with news
+	filled  bool   // what recent lacks of the end of the history is not in the store either, or too old
+	sure    bool   // nothing can have been missed since head was learnt
+	head    uint64 // the newest message that was fanned out; its seq
+	epoch   string // of head
+	recent  recent
+	pending *pending // while something is waited for
+	crowd   crowd
+	empty   int64 // nanoseconds since when nobody has been here, 0: somebody is
+}
+
+type roomState uint8
+
+const (
+	roomClosed roomState = iota // nobody needs it, and it may be forgotten
+	roomOpening
+	roomOpen
+	roomForgotten // not among the server's rooms any more
+)
+
+// pending is what waits for a room: people who want to join, and messages that come after one which is being fetched.
+type pending struct {
+	waits   []func(error)
+	arrived []arrival
+	bytes   int
+	mending bool // a hole before arrived is being filled
+	filling bool // the end of the history is being read
+	missed  bool // more arrived than is kept: everything behind head has to be fetched
+}
+
+type arrival struct {
+	seq, last uint64
+	record    []byte
+}
+
+const (
+	// arrivedMax and arrivedBytesMax bound what waits while a room opens or a hole is filled; what comes after is fetched from the store again.
+	arrivedMax      = 4096
+	arrivedBytesMax = 1 << 20
+	// lingerTime is how long a room without people is kept: those who come back after a restart of their network find its recent messages here.
+	lingerTime = 30 * time.Second
+)
+
+func newRoom(s *Server, name string) *room {
+	name = strings.Clone(name)
+	r := &room{server: s, name: name, policy: s.policies.of(name), empty: s.now()}
+	s.emptied(r)
+	return r
+}
+
+// recorded reports whether the room's messages are stored.
+func (r *room) recorded() bool { return r.policy.stream >= 0 && r.server.store != nil }
+
+// members counts the connections of this node that are in the room.
+func (r *room) members() int { return int(r.enveloped.Load() + r.raw.Load()) }
+
+// newest is the number of the newest message told. The lock is held.
+func (r *room) newest() uint64 { return r.head }
+
+// errForgotten says that the room was given up in between; get it anew.
+var errForgotten = errors.New("chat: the room was forgotten")
+
+// whenReady calls f when the room is open and, if it has to be, filled, and reports true if that is now; else f is called later, on a goroutine
+// that may block, with an error if it comes to nothing.
+func (r *room) whenReady(filled bool, f func(error)) (now bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.state == roomForgotten:
+		return false, errForgotten
+	case r.state == roomOpen && (!filled || r.filled || !r.recorded()):
+		return true, nil
+	}
+	if r.state == roomClosed && !r.open() {
+		return true, nil
+	}
+	p := r.need()
+	p.waits = append(p.waits, f)
+	if r.state == roomOpen && !p.filling {
+		p.filling = true
+		r.server.errands.run(r.fill)
+	}
+	return false, nil
+}
+
+func (r *room) need() *pending {
+	if r.pending == nil {
+		r.pending = new(pending)
+	}
+	return r.pending
+}
+
+// open begins to open the room and reports whether that has to be waited for. The lock is held.
+func (r *room) open() (wait bool) {
+	s := r.server
+	stream := -1
+	if r.recorded() {
+		stream = r.policy.stream
+	}
+	if s.store != nil {
+		_ = s.store.Watch(stream, r.name) // without a connection it is made good when there is one
+	}
+	if stream < 0 {
+		r.state, r.filled = roomOpen, true
+		r.askAround()
+		return false
+	}
+	r.state = roomOpening
+	s.errands.run(r.learnHead)
+	return true
+}
+
+// learnHead asks the store for the newest message, and lets in who waits.
+func (r *room) learnHead() {
+	s := r.server
+	ctx, cancel := context.WithTimeout(s.ctx, storeTime)
+	defer cancel()
+	head, err := s.store.Last(ctx, r.policy.stream, r.name)
+	epoch := s.store.Epoch(r.policy.stream)
+
+	r.mu.Lock()
+	p := r.pending
+	if r.state != roomOpening {
+		r.mu.Unlock()
+		return
+	}
+	waits := p.takeWaits()
+	if err != nil {
+		r.state = roomClosed
+		r.pending = nil
+		s.again(r)
+	} else {
+		r.state, r.sure = roomOpen, true
+		r.advance(head, epoch)
+		r.filled = head == 0
+		r.catchUp(false)
+		r.askAround()
+	}
+	r.mu.Unlock()
+	for _, f := range waits {
+		f(err)
+	}
+}
+
+// advance sets what the newest message is, of which nobody here was told.
+func (r *room) advance(head uint64, epoch string) {
+	if epoch != r.epoch || head < r.head {
+		r.server.recentBytes.Add(-int64(r.recent.forget()))
+		r.filled = false
+	}
+	r.head, r.epoch = head, epoch
+}
+
+// takeWaits returns those who wait, who are told by the caller when the lock is free.
+func (p *pending) takeWaits() (waits []func(error)) {
+	if p != nil {
+		waits, p.waits = p.waits, nil
+	}
+	return waits
+}
+
+// settle forgets the pending state if nothing is left in it. The lock is held.
+func (r *room) settle() {
+	if p := r.pending; p != nil && len(p.waits) == 0 && len(p.arrived) == 0 && !p.mending && !p.filling && !p.missed {
+		r.pending = nil
+	}
+}
+
+// fill reads the end of the history into memory, once for all who wait.
+func (r *room) fill() {
+	s := r.server
+	ctx, cancel := context.WithTimeout(s.ctx, storeTime)
+	defer cancel()
+	r.mu.Lock()
+	first := r.head + 1
+	if len(r.recent.entries) > 0 {
+		first = r.recent.entries[0].seq
+	}
+	r.mu.Unlock()
+	messages, more, err := s.store.ReadBefore(ctx, r.policy.stream, r.name, first, recentMessagesMax/2)
+
+	r.mu.Lock()
+	p := r.pending
+	var waits []func(error)
+	if p != nil {
+		p.filling = false
+		waits = p.takeWaits()
+	}
+	if err == nil && r.state == roomOpen {
+		r.prepend(messages, more)
+		r.filled = true
+	}
+	r.settle()
+	r.mu.Unlock()
+	for _, f := range waits {
+		f(err)
+	}
+}
+
+// prepend puts older messages before the recent ones. The lock is held.
+func (r *room) prepend(messages []Stored, more bool) {
+	if len(messages) == 0 {
+		return
+	}
+	if len(r.recent.entries) > 0 && messages[len(messages)-1].Seq >= r.recent.entries[0].seq {
+		return // messages came meanwhile, and what they pushed out was read again
+	}
+	newer := r.recent.entries
+	r.server.recentBytes.Add(-int64(r.recent.forget()))
+	prev := uint64(0)
+	if more { // what the message before it was is not known: nearly always one of another room lies between
+		prev = messages[0].Seq - 1
+	}
+	for _, m := range messages {
+		r.remember(m.Seq, prev, r.envelope(m.Seq, prev, m.Record), len(m.Record))
+		prev = m.Seq
+	}
+	for _, e := range newer {
+		r.remember(e.seq, e.prev, e.message, e.record)
+	}
+}
+
+// remember adds to the recent messages, as far as the node has memory for them. The lock is held.
+func (r *room) remember(seq, prev uint64, message []byte, record int) {
+	grew := r.recent.add(seq, prev, message, record)
+	if s := r.server; s.recentBytes.Add(int64(grew)) > s.cfg.RecentBytes && len(r.recent.entries) > 1 {
+		s.recentBytes.Add(-int64(r.recent.drop(len(r.recent.entries) / 2)))
+	}
+}
+
+// close makes a room that nobody needs into one that is forgotten, and reports whether it did.
+func (r *room) close(now int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.members() > 0 || r.empty == 0 || now-r.empty < int64(lingerTime) || r.pending != nil && len(r.pending.waits) > 0 {
+		return false
+	}
+	if s := r.server; s.store != nil && r.state != roomClosed {
+		stream := -1
+		if r.recorded() {
+			stream = r.policy.stream
+		}
+		s.store.Unwatch(stream, r.name)
+	}
+	r.state = roomForgotten
+	r.server.recentBytes.Add(-int64(r.recent.forget()))
+	return true
+}

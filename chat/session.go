@@ -1,0 +1,178 @@
+package chat
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"throng/engine"
+	"throng/protocol"
+	"throng/protocol/envelope"
+)
+
+// session is a connection that speaks throng.v1: who it is, and which rooms it is in. Owned by the connection's loop, but for what the comment says.
+type session struct {
+	server   *Server
+	conn     *engine.Conn
+	who      identity
+	secret   string // a guest's session, told once in the welcome
+	seats    []seat
+	names    map[*room]string // what a room shows instead of who.name, where that was taken
+	warned   bool             // that the token expires soon
+	inFlight int              // publishes that the store has not answered
+	held     bool             // no more requests are read until some are answered
+
+	answers answers     // any goroutine
+	gone    atomic.Bool // any goroutine
+}
+
+// seat is a membership.
+type seat struct {
+	room   *room
+	topic  *engine.Topic
+	listed bool
+}
+
+const (
+	// inFlightMax is how many publishes of a connection may wait for the store; then the connection is not read from until half of them are answered.
+	inFlightMax = 256
+	// requestBytesKept bounds what a request's buffers keep between requests.
+	requestBytesKept = 64 << 10
+)
+
+// open greets the client. Before it nothing is sent.
+func (s *session) open() {
+	srv := s.server
+	s.send(envelope.AppendWelcome(nil, &envelope.Welcome{
+		User: s.who.user, Name: s.who.name, Guest: s.who.guest, Session: s.secret, Node: srv.cfg.Node, Server: srv.cfg.Version,
+		Heartbeat: srv.heartbeat(), Limits: envelope.Limits{Message: srv.cfg.MaxMessage, Rooms: srv.cfg.RoomsPerConnection, Rate: srv.messageRate()},
+		Expires: millis(s.who.expires),
+	}))
+	s.secret = ""
+	s.watchExpiry()
+}
+
+// send gives the client one message, beside its rooms' own.
+func (s *session) send(text []byte) { _ = s.conn.Send(protocol.OpText, text) }
+
+// seat returns the connection's place in a room, nil if it is not in.
+func (s *session) seat(name string) *seat {
+	for i := range s.seats {
+		if s.seats[i].room.name == name {
+			return &s.seats[i]
+		}
+	}
+	return nil
+}
+
+// add remembers a membership. The slice grows by a quarter: there may be very many of these.
+func (s *session) add(place seat) {
+	if n := len(s.seats); n == cap(s.seats) {
+		s.seats = append(make([]seat, 0, n+n/4+1), s.seats...)
+	}
+	s.seats = append(s.seats, place)
+}
+
+// name returns what a room shows the user as.
+func (s *session) name(r *room) string {
+	if shown, ok := s.names[r]; ok {
+		return shown
+	}
+	return s.who.name
+}
+
+// setShown remembers what a room shows the user as.
+func (s *session) setShown(r *room, shown string) {
+	switch {
+	case shown == s.who.name:
+		delete(s.names, r)
+	case s.names == nil:
+		s.names = map[*room]string{r: shown}
+	default:
+		s.names[r] = shown
+	}
+}
+
+// close leaves all rooms. The engine has left their topics.
+func (s *session) close(goodbye bool) {
+	s.gone.Store(true)
+	for i := range s.seats {
+		s.seats[i].room.leave(&s.seats[i], s.who.user, goodbye)
+	}
+	s.seats, s.names = nil, nil
+}
+
+// farewell tells the client to go, and closes.
+func (s *session) farewell(code uint16, reason string, again bool, in time.Duration) {
+	s.send(envelope.AppendBye(nil, &envelope.Bye{Code: code, Reason: reason, Again: again, In: in}))
+	s.conn.Close(code, reason)
+}
+
+// answers are what the store said to a connection's publishes, until the loop comes by to pass it on. Any goroutine.
+type answers struct {
+	mu     sync.Mutex
+	list   []answer
+	posted bool
+}
+
+// answer is one of them.
+type answer struct {
+	id, key []byte
+	room    string
+	receipt Receipt
+	err     error
+}
+
+// answered is told what the store says. Many answers are one visit of the loop.
+func (s *session) answered(a answer) {
+	s.answers.mu.Lock()
+	s.answers.list = append(s.answers.list, a)
+	first := !s.answers.posted
+	s.answers.posted = true
+	s.answers.mu.Unlock()
+	if first {
+		s.conn.Post(func(*engine.Conn) { s.passOn() })
+	}
+}
+
+// passOn sends the answers that have come, and reads on if that was being waited for.
+func (s *session) passOn() {
+	s.answers.mu.Lock()
+	list := s.answers.list
+	s.answers.list, s.answers.posted = nil, false
+	s.answers.mu.Unlock()
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	for i := range list {
+		a := &list[i]
+		if a.err != nil {
+			b.text = envelope.AppendError(b.text[:0], a.id, []byte(a.room), a.key, refusalOf(a.err))
+		} else {
+			b.text = envelope.AppendPublished(b.text[:0], a.id, a.room, a.receipt.Seq, a.receipt.Duplicate)
+		}
+		s.send(b.text)
+	}
+	s.inFlight -= len(list)
+	if s.held && s.inFlight <= inFlightMax/2 {
+		s.held = false
+		s.conn.Proceed()
+	}
+}
+
+// millis is an instant as the wire has it, 0 for none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// buffer is what a request or a message is built in.
+type buffer struct {
+	text, record, payload []byte
+	request               envelope.Request
+	parsed                envelope.Record
+}
+
+// buffers are lent to whoever builds something, on whichever goroutine.
+var buffers = sync.Pool{New: func() any { return new(buffer) }}

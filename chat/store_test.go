@@ -1,0 +1,170 @@
+package chat
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// fakeStore is a store in memory whose faults are chosen: it loses copies on their way to the node, sends them twice, and can be cut off.
+type fakeStore struct {
+	server *Server
+	keep   int // messages of each room
+
+	mu       sync.Mutex
+	seq      uint64
+	rooms    map[string][]kept
+	ids      map[string]uint64
+	down     bool
+	full     bool
+	random   *rand.Rand
+	lose     float64 // share of copies that are lost, and reported
+	twice    float64 // share that come twice
+	mute     bool    // copies are lost and not reported
+	reads    int
+	epoch    string
+	work     chan func()
+	finished sync.WaitGroup
+}
+
+type kept struct {
+	seq    uint64
+	record []byte
+}
+
+func newFakeStore(s *Server, seed uint64) *fakeStore {
+	f := &fakeStore{server: s, rooms: map[string][]kept{}, ids: map[string]uint64{}, random: rand.New(rand.NewPCG(seed, 1)), epoch: "first", work: make(chan func(), 1<<16)}
+	f.finished.Go(func() {
+		for do := range f.work {
+			do()
+		}
+	})
+	return f
+}
+
+func (f *fakeStore) close() { close(f.work); f.finished.Wait() }
+
+func (f *fakeStore) Publish(stream int, room, id string, record []byte, done func(Receipt, error)) {
+	record = slices.Clone(record)
+	f.work <- func() { f.publish(stream, room, id, record, done) }
+}
+
+func (f *fakeStore) publish(stream int, room, id string, record []byte, done func(Receipt, error)) {
+	f.mu.Lock()
+	switch seq, known := f.ids[id]; {
+	case f.down:
+		f.mu.Unlock()
+		done(Receipt{}, ErrUnavailable)
+		return
+	case f.full:
+		f.mu.Unlock()
+		done(Receipt{}, ErrStoreFull)
+		return
+	case id != "" && known:
+		f.mu.Unlock()
+		done(Receipt{seq, true}, nil)
+		return
+	}
+	f.seq += 1 + uint64(f.random.IntN(3)) // other rooms' numbers lie between
+	seq := f.seq
+	f.ids[id] = seq
+	last := uint64(0)
+	list := f.rooms[room]
+	if len(list) > 0 {
+		last = list[len(list)-1].seq
+	}
+	list = append(list, kept{seq, record})
+	if f.keep > 0 && len(list) > f.keep {
+		list = list[len(list)-f.keep:]
+	}
+	f.rooms[room] = list
+	lost := f.random.Float64() < f.lose
+	times := 1
+	if f.random.Float64() < f.twice {
+		times = 2
+	}
+	first, mute := f.random.IntN(2) == 0, f.mute
+	f.mu.Unlock()
+	if first {
+		done(Receipt{Seq: seq}, nil)
+	}
+	switch {
+	case mute:
+	case lost:
+		f.server.Gapped(room)
+	default:
+		for range times {
+			f.server.Stored(stream, room, seq, last, record)
+		}
+	}
+	if !first {
+		done(Receipt{Seq: seq}, nil)
+	}
+}
+
+func (f *fakeStore) set(change func(*fakeStore)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}
+
+func (f *fakeStore) Watch(int, string) error { return nil }
+func (f *fakeStore) Unwatch(int, string)     {}
+
+func (f *fakeStore) Last(_ context.Context, _ int, room string) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down {
+		return 0, ErrUnavailable
+	}
+	if list := f.rooms[room]; len(list) > 0 {
+		return list[len(list)-1].seq, nil
+	}
+	return 0, nil
+}
+
+func (f *fakeStore) Read(_ context.Context, _ int, room string, after uint64, limit int) (found []Stored, err error) {
+	time.Sleep(time.Millisecond) // so that things happen meanwhile
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.reads++; f.down {
+		return nil, ErrUnavailable
+	}
+	for _, m := range f.rooms[room] {
+		if m.seq > after && len(found) < limit {
+			found = append(found, Stored{m.seq, m.record})
+		}
+	}
+	return found, nil
+}
+
+func (f *fakeStore) ReadBefore(_ context.Context, _ int, room string, before uint64, limit int) (found []Stored, more bool, err error) {
+	time.Sleep(time.Millisecond)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.reads++; f.down {
+		return nil, false, ErrUnavailable
+	}
+	for _, m := range f.rooms[room] {
+		if before == 0 || m.seq < before {
+			found = append(found, Stored{m.seq, m.record})
+		}
+	}
+	if more = len(found) > limit; more {
+		found = found[len(found)-limit:]
+	}
+	return found, more, nil
+}
+
+func (f *fakeStore) Epoch(int) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.epoch
+}
+
+func (f *fakeStore) Cast(string, []byte) error                                       { return nil }
+func (f *fakeStore) Ask(context.Context, string, []byte, func(string, []byte)) error { return nil }
+func (f *fakeStore) Shared() bool                                                    { return false }
+func (f *fakeStore) Ready() (bool, string)                                           { return true, "" }

@@ -1,0 +1,237 @@
+package chat
+
+import (
+	"context"
+
+	"throng/engine"
+	"throng/protocol"
+	"throng/protocol/envelope"
+)
+
+// Stored takes a message that the store has numbered, and fans it out in the room's order. last is the room's number before it, as far as the store
+// knows. Messages may come twice, and some may be missing: what was missed is fetched before anything behind it is told. Any goroutine; for one room one
+// at a time. record is not kept.
+func (s *Server) Stored(stream int, name string, seq, last uint64, record []byte) {
+	r := s.rooms.find(name)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if stream != r.policy.stream || r.state != roomOpening && r.state != roomOpen {
+		return
+	}
+	if p := r.pending; r.state == roomOpening || p != nil && (p.mending || len(p.arrived) > 0) {
+		r.need().keep(seq, last, record)
+		return
+	}
+	if !r.take(seq, last, record) {
+		r.need().keep(seq, last, record)
+		r.mend()
+	}
+}
+
+// keep lets a message wait for those before it.
+func (p *pending) keep(seq, last uint64, record []byte) {
+	if p.missed || len(p.arrived) >= arrivedMax || p.bytes+len(record) > arrivedBytesMax {
+		p.missed = true
+		return
+	}
+	p.arrived = append(p.arrived, arrival{seq, last, append([]byte(nil), record...)})
+	p.bytes += len(record)
+}
+
+// take fans a message out if it is the next one, or passes over one that was fanned out already. It reports false if something is missing before it.
+// The lock is held.
+//
+// With h the newest told, s the message's number and l the one before it: s <= h was told; l == h is the next; l > h leaves a hole. With l < h
+// messages were removed from the store: whether one of those between was never told here cannot be seen, unless nothing can have been missed.
+func (r *room) take(seq, last uint64, record []byte) bool {
+	switch {
+	case seq <= r.head:
+		return true
+	case last > r.head:
+		return false
+	case last < r.head && !r.sure:
+		r.tellGap(r.head+1, seq-1, seq)
+	}
+	r.sure = true
+	r.fanOut(seq, record)
+	return true
+}
+
+// fanOut numbers a message and gives it to everybody in the room. The lock is held.
+func (r *room) fanOut(seq uint64, record []byte) {
+	message := r.envelope(seq, r.head, record)
+	r.remember(seq, r.head, message, len(record))
+	r.head = seq
+	var what engine.Contents
+	if r.enveloped.Load() > 0 {
+		what[engine.Enveloped] = engine.Content{Op: protocol.OpText, Data: message}
+	}
+	b := buffers.Get().(*buffer)
+	if r.raw.Load() > 0 {
+		what[engine.Raw] = b.raw(record)
+	}
+	if r.members() > 0 {
+		r.server.engine.PublishAt(r.name, seq, &what)
+	}
+	buffers.Put(b)
+	r.server.stats.fannedOut.Add(1)
+}
+
+// envelope makes a record into a message of throng.v1, in memory that is never changed. The lock is held.
+func (r *room) envelope(seq, prev uint64, record []byte) []byte {
+	return envelope.AppendMessage(r.recent.room(len(record)+len(r.name)+envelopeBytes), r.name, seq, prev, record)
+}
+
+// envelopeBytes is about what an envelope adds to a record and the room's name.
+const envelopeBytes = 96
+
+// mend begins to fetch what lies between the newest message told and those that have arrived. The lock is held.
+func (r *room) mend() {
+	p := r.need()
+	if p.mending {
+		return
+	}
+	p.mending = true
+	r.server.stats.holes.Add(1)
+	r.server.errands.run(r.mendNow)
+}
+
+// mendNow fetches one page, and goes on until the hole is filled. What is not there any more is told as a gap.
+func (r *room) mendNow() {
+	s := r.server
+	r.mu.Lock()
+	head, until := r.head, uint64(0)
+	if p := r.pending; p != nil && len(p.arrived) > 0 {
+		until = p.arrived[0].seq
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(s.ctx, storeTime)
+	messages, err := s.store.Read(ctx, r.policy.stream, r.name, head, pageMessages)
+	cancel()
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.pending
+	if p == nil || r.state != roomOpen {
+		return
+	}
+	p.mending = false
+	if err != nil {
+		s.stats.storeErrors.Add(1)
+		r.sure = false
+		s.again(r) // it is tried again with the next beat
+		return
+	}
+	for _, m := range messages {
+		if until > 0 && m.Seq >= until {
+			break
+		}
+		r.bridge(m.Seq, m.Record)
+	}
+	if len(messages) == pageMessages && (until == 0 || messages[pageMessages-1].Seq < until) {
+		p.mending = true
+		s.errands.run(r.mendNow)
+		return
+	}
+	r.catchUp(true)
+}
+
+// bridge tells a message that was read from the store behind head. Nothing lies between, as far as the store still knows. The lock is held.
+func (r *room) bridge(seq uint64, record []byte) {
+	if seq > r.head {
+		r.fanOut(seq, record)
+	}
+}
+
+// catchUp tells what has arrived while the room was waiting. looked says that the store was asked for what lies before the first of it. The lock is
+// held.
+func (r *room) catchUp(looked bool) {
+	p := r.pending
+	if p == nil {
+		return
+	}
+	arrived, missed := p.arrived, p.missed
+	p.arrived, p.bytes, p.missed = nil, 0, false
+	r.sure = r.sure || looked && !missed
+	for i, a := range arrived {
+		if r.take(a.seq, a.last, a.record) {
+			continue
+		}
+		// What lies before it has been looked for and is not there: the store has removed it.
+		if i == 0 && looked {
+			r.tellGap(r.head+1, a.seq-1, a.seq)
+			r.fanOut(a.seq, a.record)
+			continue
+		}
+		p.arrived, p.missed = append([]arrival(nil), arrived[i:]...), missed
+		r.mend()
+		return
+	}
+	if missed {
+		r.mend()
+		return
+	}
+	r.settle()
+}
+
+// Gapped is told that messages of a room, or of every room if it is "", may have been missed: the store is asked for what there is. Any goroutine.
+func (s *Server) Gapped(name string) {
+	if name != "" {
+		if r := s.rooms.find(name); r != nil {
+			r.doubt()
+		}
+		return
+	}
+	s.rooms.each((*room).doubt)
+}
+
+// doubt has a room look for messages behind its newest.
+func (r *room) doubt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.doubtHeld()
+}
+
+// doubtHeld is doubt for whoever holds the lock.
+func (r *room) doubtHeld() {
+	if r.state != roomOpen || !r.recorded() {
+		return
+	}
+	r.sure = false
+	if epoch := r.server.store.Epoch(r.policy.stream); epoch != r.epoch {
+		r.restart(epoch)
+		return
+	}
+	r.mend()
+}
+
+// restart begins anew with another numbering: the members are told, and the numbers of before mean nothing. The lock is held.
+func (r *room) restart(epoch string) {
+	r.tellReset(epoch)
+	r.advance(0, epoch)
+	r.filled = false
+	r.state = roomOpening
+	r.server.errands.run(r.learnHead)
+}
+
+// tellGap says to those who can be told that messages are missing, and from where on there are some. The lock is held.
+func (r *room) tellGap(from, to, oldest uint64) {
+	r.server.stats.gaps.Add(1)
+	r.tell(envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: r.epoch, From: from, To: to, Oldest: oldest}))
+}
+
+// tellReset says that the numbering began anew. The lock is held.
+func (r *room) tellReset(epoch string) {
+	r.server.stats.gaps.Add(1)
+	r.tell(envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: epoch, Reset: true}))
+}
+
+// tell gives something to all members who speak throng.v1, in the order of the room's messages. The lock is held.
+func (r *room) tell(text []byte) {
+	if r.enveloped.Load() > 0 {
+		r.server.engine.PublishAt(r.name, 0, &engine.Contents{engine.Enveloped: {Op: protocol.OpText, Data: text}})
+	}
+}
