@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/gorilla/websocket"
+
+	"throng/engine"
 )
 
 // Both ways of speaking meet in the same rooms, recorded or not.
@@ -350,5 +352,31 @@ func TestRefusals(t *testing.T) {
 	}
 	if m := ann.next("error"); m.Code != "bad_request" || m.ID != nil {
 		t.Errorf("half a request got %+v", m)
+	}
+}
+
+// Whoever is sent away is told why, and whether to come back, before the Close frame.
+func TestBye(t *testing.T) {
+	for text, want := range map[string]int64{"restart; reconnect in 4200 ms": 4200, "rebalance; reconnect in 7 ms": 7, "idle": -1, "restart": -1} {
+		in, ok := reconnectIn(text)
+		if ok != (want >= 0) || ok && in.Milliseconds() != want {
+			t.Errorf("%q: %s, %v", text, in, ok)
+		}
+	}
+	r := newRig(t, false, nil)
+	ann, hello := r.talker("Ann", "")
+	if n, err := r.engine.Kick(t.Context(), engine.Filter{User: hello.User}, 0, "enough"); n != 1 || err != nil {
+		t.Fatalf("kicked %d, %v", n, err)
+	}
+	if m := ann.next("bye"); m.Again || m.Reason != "enough" {
+		t.Errorf("got %+v", m)
+	}
+	if _, _, err := ann.ws.ReadMessage(); !websocket.IsCloseError(err, closeDenied) {
+		t.Errorf("behind it: %v", err)
+	}
+	bob, _ := r.talker("Bob", "")
+	go func() { _ = r.engine.Drain(t.Context(), 0, nil) }()
+	if m := bob.next("bye"); !m.Again || m.Type != "bye" {
+		t.Errorf("got %+v", m)
 	}
 }

@@ -72,13 +72,13 @@ func (s *session) look() {
 	left := s.who.expires.Sub(now)
 	switch {
 	case s.who.user == "":
-		s.farewell(closeUnauthorized, "no token came in time", false, 0)
+		s.conn.Close(closeUnauthorized, "no token came in time")
 		return
 	case s.who.expires.IsZero():
 		return
 	case left <= -expiryGrace:
 		s.send(envelope.AppendError(nil, nil, nil, nil, envelope.Errorf(envelope.TokenExpired, "the token has expired")))
-		s.farewell(closeUnauthorized, "token expired", true, 0)
+		s.conn.Close(closeUnauthorized, textExpired)
 		return
 	case left <= expiryWarning && !s.warned:
 		s.warned = true

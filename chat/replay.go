@@ -176,5 +176,5 @@ func (p *pages) removes(n int) bool {
 func (p *pages) fail(err error) {
 	p.session.server.stats.storeErrors.Add(1)
 	p.over = true
-	p.session.farewell(closeUnavailable, err.Error(), true, retryLater)
+	p.session.conn.Close(closeUnavailable, err.Error())
 }

@@ -75,15 +75,15 @@ type talker struct {
 
 // said is any message of the server's, as a client reads it.
 type said struct {
-	Type, Room, Code, Message, Hint, User, Name, Epoch, Text, Session, Protocol, Key, Reason string
-	ID                                                                                       any
-	Seq, Prev, From, To, Oldest                                                              uint64
-	Stored, Duplicate, Recorded, Guest, More, Complete, Again, Reset                         bool
-	Count, Replay, Retry                                                                     int
-	JSON                                                                                     json.RawMessage
-	Data                                                                                     string
-	Messages                                                                                 []said
-	Members, Joined, Left                                                                    []struct{ User, Name string }
+	Type, Room, Message, Hint, User, Name, Epoch, Text, Session, Protocol, Key, Reason string
+	ID, Code                                                                           any
+	Seq, Prev, From, To, Oldest                                                        uint64
+	Stored, Duplicate, Recorded, Guest, More, Complete, Again, Reset                   bool
+	Count, Replay, Retry                                                               int
+	JSON                                                                               json.RawMessage
+	Data                                                                               string
+	Messages                                                                           []said
+	Members, Joined, Left                                                              []struct{ User, Name string }
 }
 
 func (r *rig) dial(query url.Values, header http.Header) (*websocket.Conn, *http.Response, error) {

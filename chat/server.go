@@ -65,16 +65,6 @@ type Server struct {
 	retry    []*room
 }
 
-// The close codes that are this package's to send, beside the engine's.
-const (
-	closeUnauthorized = 4401 // no token, or one that has expired
-	closeDenied       = 4403 // not allowed
-	closeUnavailable  = 4503 // the store cannot be reached: come back
-)
-
-// retryLater is when somebody who was sent away for the store's sake may come back.
-const retryLater = time.Second
-
 // New makes a server. Errors say which policy is wrong, and why.
 func New(cfg Config) (*Server, error) {
 	if len(cfg.Policies) == 0 {

@@ -102,12 +102,6 @@ func (s *session) close(goodbye bool) {
 	s.seats, s.names = nil, nil
 }
 
-// farewell tells the client to go, and closes.
-func (s *session) farewell(code uint16, reason string, again bool, in time.Duration) {
-	s.send(envelope.AppendBye(nil, &envelope.Bye{Code: code, Reason: reason, Again: again, In: in}))
-	s.conn.Close(code, reason)
-}
-
 // answers are what the store said to a connection's publishes, until the loop comes by to pass it on. Any goroutine.
 type answers struct {
 	mu     sync.Mutex

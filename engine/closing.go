@@ -41,11 +41,24 @@ func (c *Conn) end(why Reason, code uint16, text string) {
 	if c.failed() || c.state == stateGone { // while flushing
 		return
 	}
-	c.write(last)
+	c.write(append(c.lastMessage(code, text), last...))
 	if c.state == stateGone {
 		return
 	}
 	l.rearm(c, classClosing, 0)
+}
+
+// lastMessage is what the handler says before a Close frame, framed; nil if that is nothing.
+func (c *Conn) lastMessage(code uint16, text string) []byte {
+	h := c.loop.engine.farewell
+	if h == nil || c.reason == ReasonPeerClose || c.reason == ReasonPanic {
+		return nil
+	}
+	op, data := h.OnFarewell(c, code, text)
+	if op == 0 {
+		return nil
+	}
+	return protocol.AppendFrame(nil, op, data)
 }
 
 // endFor ends an open connection politely with what the reason itself says.

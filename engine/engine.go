@@ -22,6 +22,7 @@ type Engine struct {
 	upgrader  Upgrader
 	requester Requester
 	describer Describer
+	farewell  Farewell
 	clock     func() int64 // nanoseconds; nanotime but in tests
 
 	limits     atomic.Pointer[liveLimits]
@@ -93,6 +94,7 @@ func newEngine(cfg Config, h Handler) *Engine {
 	e.upgrader, _ = h.(Upgrader)
 	e.requester, _ = h.(Requester)
 	e.describer, _ = h.(Describer)
+	e.farewell, _ = h.(Farewell)
 	return e
 }
 

@@ -24,6 +24,14 @@ type Upgrader interface {
 	OnUpgrade(c *Conn, r *protocol.Request) (subprotocol string, err error)
 }
 
+// Farewell is a Handler that has a last message for connections that the server is
+// about to close, in front of the Close frame: for clients to whom code and reason say
+// too little. It is called on the loop for each polite end but the peer's own and a
+// panic's; an op of 0 is no message. Whatever it does with the connection is too late.
+type Farewell interface {
+	OnFarewell(c *Conn, code uint16, text string) (op protocol.Opcode, data []byte)
+}
+
 // Describer is a Handler that knows who a connection's user is, for lists of
 // connections and for the record of their ends. It runs on the loop, once for each
 // row or connection looked at, until OnClose has been called. A panic in it costs
