@@ -16,7 +16,7 @@ var (
 	ErrTimeout = errors.New("broker: the store did not answer in time; try again")
 	// ErrStoreFull: there is no room for another message. It was not stored.
 	ErrStoreFull = errors.New("broker: the store is full")
-	// ErrBusy: too much is waiting for its acknowledgement. The message was not sent.
+	// ErrBusy: too much is waiting for its acknowledgement. The message was not stored.
 	ErrBusy = errors.New("broker: too many messages are waiting to be stored")
 	// ErrTooBig: the store takes no message of that size. It was not sent.
 	ErrTooBig = errors.New("broker: the message is too big for the store")
@@ -123,7 +123,10 @@ func (e *apiError) Unwrap() error {
 	case errCodeNotAvailable, errCodeNotEnabled, errCodeNotEnabledAccount, errCodeOffline, errCodeInProgress, errCodeStreamNotFound:
 		return ErrUnavailable
 	}
-	if e.Code == 503 {
+	switch e.Code {
+	case 429: // the stream's queue is full
+		return ErrBusy
+	case 503:
 		return ErrUnavailable
 	}
 	return nil

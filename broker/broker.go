@@ -72,14 +72,13 @@ type Broker struct {
 	running   sync.WaitGroup
 	closing   sync.Once
 	closed    atomic.Bool
-	connected struct {
-		sync.Mutex // held while the handler is told, so that it hears each change in its order
-		is         bool
-	}
+	settling  sync.Mutex // one look at the streams at a time
+	change    sync.Mutex // of opened and session; held while the handler is told, so that it hears each change in its order
+	reached   bool       // opened was true before
 }
 
 // Open begins. With the embedded server it returns when messages can be stored; with servers elsewhere at once, also when none can be reached: it goes
-// on trying until Close, and Handler.Connected says when it got there.
+// on trying until Close, and Handler.Connected says when it got there. The handler may be called before Open returns.
 func Open(ctx context.Context, cfg Config, handler Handler) (*Broker, error) {
 	cfg, err := cfg.settled()
 	if err != nil {
@@ -99,7 +98,7 @@ func Open(ctx context.Context, cfg Config, handler Handler) (*Broker, error) {
 		b.abandon()
 		return nil, err
 	}
-	b.log.Info("broker ready", slog.Duration("after", time.Since(b.started)), slog.Bool("embedded", b.server != nil), slog.String("node", cfg.Node))
+	b.log.Info("broker open", slog.Duration("after", time.Since(b.started)), slog.Bool("embedded", b.server != nil), slog.String("node", cfg.Node))
 	return b, nil
 }
 
@@ -138,6 +137,7 @@ func (b *Broker) abandon() {
 	b.running.Wait()
 	if b.server != nil {
 		b.server.stop()
+		b.server.unlock()
 	}
 }
 
@@ -149,7 +149,6 @@ func (b *Broker) hangUp() {
 	if b.reads != nil {
 		b.reads.Close()
 	}
-	b.hangUpLanes()
 }
 
 // Close says goodbye, waits until what was published is acknowledged or ctx ends, and stops the embedded server. What is left then gets ErrClosed.
@@ -161,13 +160,12 @@ func (b *Broker) Close(ctx context.Context) (err error) {
 func (b *Broker) close(ctx context.Context) error {
 	b.closed.Store(true) // from here on publishing is refused
 	err := b.awaitPending(ctx)
-	b.opened.Store(false)
 	b.goodbye()
 	b.keepLast(ctx)
 	close(b.quit)
 	b.hangUp()
 	b.running.Wait()
-	for _, done := range b.pending.all() {
+	for _, done := range b.pending.end() {
 		done(Ack{}, ErrClosed)
 	}
 	if b.server != nil {

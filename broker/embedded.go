@@ -55,6 +55,7 @@ func (e *embedded) start(cfg Config, log *limitedLog) (err error) {
 	options := &server.Options{
 		ServerName: "throng-" + cfg.Node, DontListen: true, NoSigs: true,
 		JetStream: true, StoreDir: cfg.Dir, JetStreamMaxMemory: embeddedMemoryMax, JetStreamMaxStore: storeBytes(cfg.Streams),
+		StreamMaxBufferedMsgs: pendingMessagesMax, StreamMaxBufferedSize: pendingBytesMax, // what we send is bounded by the same
 		MaxPayload: embeddedPayloadMax, MaxPending: embeddedPendingMax,
 		SyncInterval: cfg.Sync, SyncAlways: cfg.Sync == 0,
 	}
@@ -81,7 +82,7 @@ func storeBytes(streams []Stream) int64 {
 	return max(sum, 1<<20)
 }
 
-// stop ends the server and brings everything it wrote to the disk, which it does not do itself.
+// stop ends the server. It leaves to the kernel when what it wrote reaches the disk; see marks.close.
 func (e *embedded) stop() {
 	if e.nats != nil {
 		e.nats.Shutdown()

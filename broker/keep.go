@@ -72,7 +72,7 @@ func (b *Broker) tick() {
 
 // keepLast notes how far the streams are before the end.
 func (b *Broker) keepLast(ctx context.Context) {
-	if !b.main.IsConnected() || b.unreached() {
+	if !b.opened.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -82,7 +82,7 @@ func (b *Broker) keepLast(ctx context.Context) {
 			b.settled(s, have.CachedInfo())
 		}
 	}
-	if err := b.mark.keep(b.positions(), false); err != nil {
+	if err := b.mark.keep(b.positions()); err != nil {
 		b.log.Error("the mark beside the store was not written", slog.Any("error", err))
 	}
 }

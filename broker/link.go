@@ -29,6 +29,7 @@ func (b *Broker) connect() (err error) {
 		nats.ConnectHandler(func(*nats.Conn) { ring(b.settleNow) }),
 		nats.ReconnectHandler(func(*nats.Conn) { b.counts.reconnects.Add(1); ring(b.settleNow) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { b.lost(err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.notYet(err) }),
 		nats.ErrorHandler(b.troubled)))
 	if err != nil {
 		return err
@@ -42,15 +43,18 @@ func (b *Broker) connect() (err error) {
 }
 
 func (b *Broker) dial(options []nats.Option) (*nats.Conn, error) {
-	var all nats.Options = nats.GetDefaultOptions()
+	all := nats.GetDefaultOptions()
 	for _, set := range options {
 		if err := set(&all); err != nil {
 			return nil, fmt.Errorf("broker: %w", err)
 		}
 	}
 	all.Servers = b.cfg.URLs
+	b.running.Add(1) // until its last callback
+	all.ClosedCB = func(*nats.Conn) { b.running.Done() }
 	conn, err := all.Connect()
 	if err != nil {
+		b.running.Done()
 		return nil, fmt.Errorf("broker: connecting to NATS: %w", err)
 	}
 	return conn, nil
@@ -91,8 +95,12 @@ func (b *Broker) options() ([]nats.Option, error) {
 // lost is the end of the main connection. What waits for its acknowledgement is refused at once: the answer, if there is one, went to a subscription
 // that is gone.
 func (b *Broker) lost(err error) {
-	b.opened.Store(false)
+	b.change.Lock()
 	b.session.Add(1)
+	if b.opened.Swap(false) {
+		b.handler.Connected(false)
+	}
+	b.change.Unlock()
 	reason := "the connection to the store is lost"
 	if err != nil {
 		reason += ": " + err.Error()
@@ -102,19 +110,17 @@ func (b *Broker) lost(err error) {
 		b.counts.failed.Add(1)
 		done(Ack{}, ErrUnavailable)
 	}
-	b.tell(false)
 	if !b.closed.Load() {
 		b.log.Warn("connection to NATS lost", slog.String("why", reason))
 	}
 }
 
-// tell says once whether the store can be reached.
-func (b *Broker) tell(connected bool) {
-	b.connected.Lock()
-	defer b.connected.Unlock()
-	if b.connected.is != connected {
-		b.connected.is = connected
-		b.handler.Connected(connected)
+// notYet is a try to connect that failed. It is logged when the reason is another than before.
+func (b *Broker) notYet(err error) {
+	reason := "NATS cannot be reached: " + err.Error()
+	if before := *b.reason.Load(); before != reason && !b.closed.Load() {
+		b.because(reason)
+		b.log.Warn("no connection to NATS yet", slog.Any("error", err))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,11 +100,14 @@ func (m *marks) setBack(name, epoch string, last uint64) bool {
 	return false
 }
 
-// keep writes how far the streams are. clean is the last one of a run.
-func (m *marks) keep(streams map[string]markStream, clean bool) error {
+// keep writes how far the streams are, if it has changed.
+func (m *marks) keep(streams map[string]markStream) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.now = markContent{Boot: m.boot, Clean: clean, Always: m.always, Streams: streams}
+	if m.now.Streams != nil && maps.Equal(m.now.Streams, streams) {
+		return nil
+	}
+	m.now = markContent{Boot: m.boot, Always: m.always, Streams: streams}
 	return m.write()
 }
 

@@ -67,10 +67,8 @@ func (n *nodes) listen(b *Broker) error {
 			return fmt.Errorf("broker: %w", err)
 		}
 	}
-	if _, err := b.main.Subscribe(b.inbox+answersInfix+"*", func(m *nats.Msg) { n.answered(b, m) }); err != nil {
-		return fmt.Errorf("broker: %w", err)
-	}
-	return nil
+	_, err := b.subscribe(b.inbox+answersInfix+"*", func(m *nats.Msg) { n.answered(m) })
+	return err
 }
 
 // speaker splits the speaker's name off a message.
@@ -140,7 +138,7 @@ func (n *nodes) asked(b *Broker, m *nats.Msg, node string, rest []byte) {
 	_ = b.mail(letterPlain, 0, m.Reply, n.name, kind, reply) // who asked waits no longer than it wants to
 }
 
-func (n *nodes) answered(b *Broker, m *nats.Msg) {
+func (n *nodes) answered(m *nats.Msg) {
 	token, ok := parseAckToken(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
 	if !ok || m.Header != nil { // nobody listens
 		return

@@ -41,6 +41,7 @@ type pending struct {
 	newest int32
 	count  int
 	bytes  int
+	shut   bool // takes no more
 }
 
 func newPending() *pending {
@@ -51,7 +52,7 @@ func newPending() *pending {
 func (p *pending) put(stream, bytes int, due time.Duration, done func(Ack, error)) (token uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.count >= pendingMessagesMax || p.bytes+bytes > pendingBytesMax {
+	if p.shut || p.count >= pendingMessagesMax || p.bytes+bytes > pendingBytesMax {
 		return 0, false
 	}
 	at := p.free
@@ -121,6 +122,14 @@ func (p *pending) overdue(now time.Duration) []func(Ack, error) {
 // all takes everything.
 func (p *pending) all() []func(Ack, error) {
 	return p.overdue(1<<63 - 1)
+}
+
+// end takes everything, and lets nothing in any more.
+func (p *pending) end() []func(Ack, error) {
+	p.mu.Lock()
+	p.shut = true
+	p.mu.Unlock()
+	return p.all()
 }
 
 func (p *pending) size() (messages, bytes int) {

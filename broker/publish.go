@@ -15,7 +15,7 @@ const (
 )
 
 // outbox is what was published and not yet written to the connection. A write can wait for the network, and whoever publishes must not: the writer's
-// goroutine takes everything at once and gives the emptied slices back.
+// goroutine takes everything at once and gives the emptied slices back. Its lock is taken under that of the watches, and that of pending under it.
 type outbox struct {
 	mu      sync.Mutex
 	letters []letter
@@ -32,6 +32,8 @@ type letter struct {
 	subjectEnd int
 	idEnd      int
 	end        int
+	renew      *nats.Subscription // of a letterWatch: not for a change, but since this one dropped something
+	then       chan struct{}      // of a letterThen: closed when everything before it was sent
 }
 
 type letterKind uint8
@@ -40,6 +42,8 @@ const (
 	letterStore letterKind = iota // to be stored: answered by JetStream
 	letterAsk                     // answered by nodes
 	letterPlain
+	letterWatch // the subject is a room, whose subscriptions are to be made or ended
+	letterThen
 )
 
 // Publish has a message stored. A message with an id that the stream has seen within its duplicate window is not stored again: the acknowledgement
@@ -65,7 +69,11 @@ func (b *Broker) Publish(stream int, room, id string, record []byte, done func(A
 	token, ok := b.pending.put(stream, len(record), b.now()+b.cfg.AckTimeout, done)
 	if !ok {
 		o.mu.Unlock()
-		b.refused.put(done, ErrBusy)
+		if b.closed.Load() {
+			b.refused.put(done, ErrClosed)
+		} else {
+			b.refused.put(done, ErrBusy)
+		}
 		return
 	}
 	l := letter{kind: letterStore, token: token, session: session, start: len(o.bytes)}
@@ -99,7 +107,13 @@ func (b *Broker) mail(kind letterKind, token uint64, subject string, parts ...[]
 		o.mu.Unlock()
 		return ErrBusy
 	}
-	l := letter{kind: kind, token: token, session: b.session.Load(), start: len(o.bytes)}
+	o.put(letter{kind: kind, token: token, session: b.session.Load()}, subject, parts...)
+	return nil
+}
+
+// put adds a letter without an id, and gives up the lock.
+func (o *outbox) put(l letter, subject string, parts ...[]byte) {
+	l.start = len(o.bytes)
 	o.bytes = append(o.bytes, subject...)
 	l.subjectEnd = len(o.bytes)
 	l.idEnd = l.subjectEnd
@@ -107,7 +121,6 @@ func (b *Broker) mail(kind letterKind, token uint64, subject string, parts ...[]
 		o.bytes = append(o.bytes, part...)
 	}
 	o.seal(l)
-	return nil
 }
 
 // Pending is how many messages wait for their acknowledgement, and their bytes.
@@ -163,6 +176,18 @@ func (p *parcel) init(inbox string) {
 }
 
 func (b *Broker) send(p *parcel, l *letter, bytes []byte) {
+	switch l.kind {
+	case letterWatch:
+		if room := string(bytes[l.start:l.subjectEnd]); l.renew != nil {
+			b.watches.renew(b, room, l.renew)
+		} else {
+			b.watches.apply(b, room)
+		}
+		return
+	case letterThen:
+		close(l.then)
+		return
+	}
 	if l.session != b.session.Load() { // that connection ended: whoever waits was told so, or came too late for it and is told now
 		if l.kind == letterStore {
 			b.fail(l.token, ErrUnavailable)
@@ -204,7 +229,7 @@ func (b *Broker) refuse() {
 		case <-b.quit:
 			open = false
 		}
-		for _, r := range b.refused.take() {
+		for _, r := range b.refused.take(!open) {
 			b.counts.failed.Add(1)
 			r.done(Ack{}, r.err)
 		}
@@ -241,7 +266,7 @@ func (b *Broker) acked(m *nats.Msg) {
 		b.counts.late.Add(1)
 		return
 	}
-	if m.Header != nil && m.Header.Get("Status") != "" { // nobody listens to the subject: the stream is not there, or has no leader
+	if len(m.Data) == 0 { // nobody listens to the subject: the stream is not there, or has no leader
 		b.counts.failed.Add(1)
 		done(Ack{}, ErrUnavailable)
 		return
@@ -261,9 +286,10 @@ func (b *Broker) acked(m *nats.Msg) {
 
 // refusals are answers that are known within Publish and must not be given there: the caller may hold what done needs.
 type refusals struct {
-	mu   sync.Mutex
-	list []refusal
-	bell chan struct{}
+	mu    sync.Mutex
+	list  []refusal
+	bell  chan struct{}
+	ended bool // the goroutine that answers
 }
 
 type refusal struct {
@@ -273,6 +299,11 @@ type refusal struct {
 
 func (r *refusals) put(done func(Ack, error), err error) {
 	r.mu.Lock()
+	if r.ended {
+		r.mu.Unlock()
+		go done(Ack{}, err)
+		return
+	}
 	r.list = append(r.list, refusal{done, err})
 	first := len(r.list) == 1
 	r.mu.Unlock()
@@ -281,9 +312,10 @@ func (r *refusals) put(done func(Ack, error), err error) {
 	}
 }
 
-func (r *refusals) take() []refusal {
+func (r *refusals) take(last bool) []refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.ended = last
 	list := r.list
 	r.list = nil
 	return list

@@ -63,6 +63,16 @@ func (b *Broker) flushWatches(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	ordered := make(chan struct{})
+	b.outbox.mu.Lock()
+	b.outbox.put(letter{kind: letterThen, then: ordered}, "")
+	select {
+	case <-ordered:
+	case <-ctx.Done():
+		return readError(ctx.Err())
+	case <-b.quit:
+		return ErrClosed
+	}
 	if err := b.main.FlushWithContext(ctx); err != nil {
 		return readError(err)
 	}

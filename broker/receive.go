@@ -45,9 +45,13 @@ type whole struct {
 
 // watch is a room that is watched.
 type watch struct {
+	wanted bool
 	stream int // -1: only what nodes say
-	stored *nats.Subscription
-	casts  *nats.Subscription
+
+	// The writer's:
+	stored   *nats.Subscription
+	storedOf int // the stream that stored is of
+	casts    *nats.Subscription
 }
 
 // receive subscribes to everything that is not a matter of single rooms.
@@ -55,8 +59,8 @@ func (b *Broker) receive() error {
 	w := &b.watches
 	w.seed = maphash.MakeSeed()
 	w.rooms = map[string]*watch{}
-	if _, err := b.main.Subscribe(b.inbox+".*", b.acked); err != nil {
-		return fmt.Errorf("broker: %w", err)
+	if _, err := b.subscribe(b.inbox+".*", b.acked); err != nil {
+		return err
 	}
 	if b.server != nil {
 		return b.receiveAll()
@@ -80,16 +84,27 @@ func (b *Broker) receive() error {
 
 func (b *Broker) receiveAll() error {
 	for _, s := range b.streams {
-		sub, err := b.main.Subscribe(s.roomPrefix+"*", func(m *nats.Msg) { b.storedOf(s, m) })
-		if err == nil {
-			err = sub.SetPendingLimits(streamPendingMax, streamBytesMax)
-		}
+		sub, err := b.subscribe(s.roomPrefix+"*", func(m *nats.Msg) { b.storedOf(s, m) })
 		if err != nil {
-			return fmt.Errorf("broker: %w", err)
+			return err
 		}
 		b.watches.wholes = append(b.watches.wholes, &whole{stream: s, sub: sub})
 	}
 	return nil
+}
+
+// subscribe has a goroutine of its own call f, and Close wait for it.
+func (b *Broker) subscribe(subject string, f nats.MsgHandler) (*nats.Subscription, error) {
+	sub, err := b.main.Subscribe(subject, f)
+	if err == nil {
+		err = sub.SetPendingLimits(streamPendingMax, streamBytesMax)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	b.running.Add(1)
+	sub.SetClosedHandler(func(string) { b.running.Done() })
+	return sub, nil
 }
 
 // dispatch is for what comes on the lanes.
@@ -142,41 +157,32 @@ func header(m *nats.Msg, name string) string {
 	return values[len(values)-1]
 }
 
-// Watch has what is stored in a room delivered to Handler.Stored, and what other nodes cast to it to Handler.Cast. stream -1: only casts. A message that was stored
-// before Watch is called may be missing: read after watching. With the embedded server everything is watched from the start.
+// Watch has what is stored in a room delivered to Handler.Stored, and what other nodes cast to it to Handler.Cast. stream -1: only casts. It does not wait
+// for the server: what is stored before a read that begins after Watch is in what the read brings, what is stored later is delivered. With the embedded
+// server everything is watched from the start.
 func (b *Broker) Watch(stream int, room string) error {
 	if b.server != nil {
 		return nil
+	}
+	if b.closed.Load() {
+		return ErrClosed
 	}
 	w := &b.watches
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	have := w.rooms[room]
-	if have != nil && (have.stream == stream || stream < 0) {
+	switch {
+	case have == nil:
+		have = &watch{stream: stream}
+		w.rooms[room] = have
+	case have.wanted && (have.stream == stream || stream < 0):
 		return nil
+	case !have.wanted || stream >= 0:
+		have.stream = stream
 	}
-	if have == nil {
-		have = &watch{stream: -1}
-	}
-	lane := w.lane(room)
-	var err error
-	if have.casts == nil {
-		if have.casts, err = b.main.ChanSubscribe(subjectOf(castSubject+".", room), lane); err != nil {
-			return fmt.Errorf("broker: %w", err)
-		}
-	}
-	w.rooms[room] = have
-	if stream >= 0 {
-		stored, err := b.main.ChanSubscribe(subjectOf(b.streams[stream].roomPrefix, room), lane)
-		if err != nil {
-			return fmt.Errorf("broker: %w", err)
-		}
-		if have.stored != nil {
-			_ = have.stored.Unsubscribe()
-		}
-		have.stored, have.stream = stored, stream
-	}
+	have.wanted = true
 	w.changes++
+	b.order(room)
 	return nil
 }
 
@@ -188,21 +194,82 @@ func (b *Broker) Unwatch(_ int, room string) {
 	w := &b.watches
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	have := w.rooms[room]
-	if have == nil {
-		return
+	if have := w.rooms[room]; have != nil && have.wanted {
+		have.wanted = false
+		b.order(room)
 	}
-	delete(w.rooms, room)
-	have.end()
 }
 
-// end unsubscribes. It fails only when the connection is closed, and everything with it.
-func (w *watch) end() {
-	for _, sub := range []*nats.Subscription{w.stored, w.casts} {
-		if sub != nil {
-			_ = sub.Unsubscribe()
-		}
+// order has the writer make a room's subscriptions what they should be. Subscribing writes to the connection, and that can wait.
+func (b *Broker) order(room string) {
+	b.outbox.mu.Lock()
+	b.outbox.put(letter{kind: letterWatch}, room)
+}
+
+// apply is the writer's: it subscribes and unsubscribes until a room is watched as it should be. Both fail only when the connection is closed for good,
+// and the broker with it.
+func (w *watches) apply(b *Broker, room string) {
+	w.mu.Lock()
+	have := w.rooms[room]
+	if have == nil {
+		w.mu.Unlock()
+		return
 	}
+	var over []*nats.Subscription
+	stored, casts, stream := have.stored, have.casts, have.stream
+	if stored != nil && (!have.wanted || have.storedOf != stream) {
+		over, stored = append(over, stored), nil
+	}
+	if !have.wanted {
+		if casts != nil {
+			over, casts = append(over, casts), nil
+		}
+		delete(w.rooms, room)
+	}
+	wanted := have.wanted
+	w.mu.Unlock()
+	for _, sub := range over {
+		_ = sub.Unsubscribe()
+	}
+	if !wanted {
+		return
+	}
+	if casts == nil {
+		casts, _ = b.main.ChanSubscribe(subjectOf(castSubject+".", room), w.lane(room))
+	}
+	if stored == nil && stream >= 0 {
+		stored, _ = b.main.ChanSubscribe(subjectOf(b.streams[stream].roomPrefix, room), w.lane(room))
+	}
+	w.mu.Lock()
+	have.stored, have.casts, have.storedOf = stored, casts, stream
+	w.mu.Unlock()
+}
+
+// renew is the writer's too: it replaces a subscription that dropped something.
+func (w *watches) renew(b *Broker, room string, sub *nats.Subscription) {
+	w.mu.Lock()
+	have := w.rooms[room]
+	current := have != nil && have.wanted && (have.stored == sub || have.casts == sub)
+	w.mu.Unlock()
+	if !current {
+		return
+	}
+	fresh, err := b.main.ChanSubscribe(sub.Subject, w.lane(room))
+	if err != nil {
+		return
+	}
+	_ = sub.Unsubscribe()
+	w.mu.Lock()
+	if have.stored == sub {
+		have.stored = fresh
+	} else {
+		have.casts = fresh
+	}
+	w.changes++
+	stream := have.stream
+	w.mu.Unlock()
+	b.log.Warn("messages of a room were dropped, since the reader was too slow", slog.String("room", room))
+	b.handler.Gapped(stream, room)
 }
 
 func (w *watches) lane(room string) chan *nats.Msg {
@@ -234,37 +301,11 @@ func (b *Broker) lookForDrops() {
 	w.behind = nil
 	w.mu.Unlock()
 	for _, sub := range behind {
-		b.renew(sub)
-	}
-}
-
-func (b *Broker) renew(sub *nats.Subscription) {
-	token := sub.Subject[strings.LastIndexByte(sub.Subject, '.')+1:]
-	room, ok := roomOf(token)
-	if !ok {
-		return
-	}
-	w := &b.watches
-	w.mu.Lock()
-	have := w.rooms[room]
-	if have == nil || have.stored != sub && have.casts != sub {
-		w.mu.Unlock()
-		return
-	}
-	fresh, err := b.main.ChanSubscribe(sub.Subject, w.lane(room))
-	if err == nil {
-		_ = sub.Unsubscribe()
-		if have.stored == sub {
-			have.stored = fresh
-		} else {
-			have.casts = fresh
+		if room, ok := roomOf(sub.Subject[strings.LastIndexByte(sub.Subject, '.')+1:]); ok {
+			b.outbox.mu.Lock()
+			b.outbox.put(letter{kind: letterWatch, renew: sub}, room)
 		}
-		w.changes++
 	}
-	stream := have.stream
-	w.mu.Unlock()
-	b.log.Warn("messages of a room were dropped, since the reader was too slow", slog.String("room", room))
-	b.handler.Gapped(stream, room)
 }
 
 // gapAll tells the handler of every watched room: the connection was away.
@@ -283,17 +324,12 @@ func (b *Broker) gapAll() {
 	w.mu.Lock()
 	all := make([]place, 0, len(w.rooms))
 	for room, have := range w.rooms {
-		all = append(all, place{have.stream, room})
+		if have.wanted {
+			all = append(all, place{have.stream, room})
+		}
 	}
 	w.mu.Unlock()
 	for _, at := range all {
 		b.handler.Gapped(at.stream, at.room)
 	}
-}
-
-// hangUpLanes forgets the rooms.
-func (b *Broker) hangUpLanes() {
-	b.watches.mu.Lock()
-	defer b.watches.mu.Unlock()
-	b.watches.rooms = nil
 }

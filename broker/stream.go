@@ -97,43 +97,50 @@ func differs(a, b jetstream.StreamConfig) bool {
 		!maps.Equal(a.Metadata, b.Metadata)
 }
 
-// settle brings the streams into being or up to date after a connection was made, and from then on publishing is open. first is the first time in
-// the broker's life: only then limits are changed, so that two nodes with different settings do not quarrel for ever.
+// settle brings the streams into being or up to date after a connection was made, and from then on publishing is open. Limits are changed only the first
+// time in the broker's life, so that two nodes with different settings do not quarrel for ever.
 func (b *Broker) settle(ctx context.Context) error {
+	b.settling.Lock()
+	defer b.settling.Unlock()
 	session := b.session.Load()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout*time.Duration(1+len(b.streams)))
 	defer cancel()
 	if err := b.main.FlushWithContext(ctx); err != nil { // the server knows all our subscriptions
 		return fmt.Errorf("broker: %w", err)
 	}
-	first := b.unreached()
 	for _, s := range b.streams {
-		if err := b.settleStream(ctx, s, first); err != nil {
+		if err := b.settleStream(ctx, s); err != nil {
 			return err
 		}
 	}
-	if err := b.mark.keep(b.positions(), false); err != nil {
+	if err := b.mark.keep(b.positions()); err != nil {
 		b.log.Error("the mark beside the store was not written", slog.Any("error", err))
 		if b.server != nil {
 			return err
 		}
 	}
-	if session != b.session.Load() || b.closed.Load() {
+	return b.enter(session)
+}
+
+// enter opens publishing, if the connection is still the one that the streams were looked at through.
+func (b *Broker) enter(session uint64) error {
+	b.change.Lock()
+	if session != b.session.Load() {
+		b.change.Unlock()
 		return ErrUnavailable
 	}
 	b.because("")
-	if !b.opened.Swap(true) {
-		b.tell(true)
-		if !first {
-			b.gapAll()
-		}
+	opened := !b.opened.Swap(true)
+	if opened {
+		b.handler.Connected(true)
+	}
+	again := opened && b.reached
+	b.reached = true
+	b.change.Unlock()
+	if again {
+		b.gapAll()
 	}
 	return nil
-}
-
-// unreached reports whether no stream was reached yet.
-func (b *Broker) unreached() bool {
-	return len(b.streams) > 0 && b.Epoch(0) == ""
 }
 
 // positions are the streams as the mark keeps them.
@@ -145,7 +152,8 @@ func (b *Broker) positions() map[string]markStream {
 	return all
 }
 
-func (b *Broker) settleStream(ctx context.Context, s *stream, first bool) error {
+func (b *Broker) settleStream(ctx context.Context, s *stream) error {
+	first := *s.epoch.Load() == ""
 	seen := s.last.Load() // before JetStream is asked, so that its answer cannot be older
 	have, err := b.js.Stream(ctx, s.full)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
