@@ -65,14 +65,6 @@ func TestEndings(t *testing.T) {
 	byes := func(bye object) func(*peer) {
 		return func(p *peer) { p.welcome(); p.say(object{"type": "bye"}, bye); p.cut() }
 	}
-	answers := func(text string) func(*peer) {
-		return func(p *peer) {
-			if _, err := p.in.Peek(1); err == nil {
-				go p.write("%s", text)
-			}
-			p.in.Discard(1 << 20)
-		}
-	}
 	const s, ms = time.Second, time.Millisecond
 	for name, test := range map[string]struct {
 		script   func(*peer)

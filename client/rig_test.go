@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -260,10 +259,21 @@ func serves(p *peer) {
 	}
 }
 
+// answers takes a request and gives this for an answer.
+func answers(text string) func(*peer) {
+	return func(p *peer) {
+		if _, err := http.ReadRequest(p.in); err != nil {
+			p.giveUp("%v", err)
+		}
+		p.write("%s", text)
+		p.cut()
+	}
+}
+
 // soon is a context for what should not take long; in a bubble it costs nothing if it does.
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -344,5 +354,3 @@ func (r *rig) online(t *testing.T, rooms ...string) *Client {
 	}
 	return c
 }
-
-func isClosed(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) }
