@@ -148,7 +148,7 @@ func (h *hall) answer(p *peer, q object, joined *bool, told *int) (cut bool) {
 // TestAnyCourse: whatever befalls the connections, the client hands out what the room said, all of it, in order, once; and what it says stands in
 // the room once, in the order in which it was said.
 func TestAnyCourse(t *testing.T) {
-	seeds := 30
+	seeds := 12
 	if testing.Short() {
 		seeds = 5
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// TestHostile: whatever a server does, the client ends that connection within its time and memory, and the next one serves.
-func TestHostile(t *testing.T) {
+// hostilities are what servers do that should not.
+func hostilities() map[string]func(*peer) {
 	welcomed := func(then func(p *peer)) func(*peer) {
 		return func(p *peer) { p.welcome(); then(p) }
 	}
@@ -28,7 +28,7 @@ func TestHostile(t *testing.T) {
 	huge := func(length uint64) string {
 		return string(binary.BigEndian.AppendUint64([]byte{0x81, 127}, length))
 	}
-	for name, script := range map[string]func(*peer){
+	return map[string]func(*peer){
 		"no JSON":                   text("hello"),
 		"half of JSON":              text(`{"type":`),
 		"an array":                  text(`[1]`),
@@ -70,7 +70,12 @@ func TestHostile(t *testing.T) {
 			p.say(object{"type": "error", "code": "internal"})
 			p.cut()
 		},
-	} {
+	}
+}
+
+// TestHostile: whatever a server does, the client ends that connection within its time and memory, and the next one serves.
+func TestHostile(t *testing.T) {
+	for name, script := range hostilities() {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				c := r.client(t)
@@ -80,6 +85,9 @@ func TestHostile(t *testing.T) {
 				runtime.ReadMemStats(&after)
 				if s.Err == nil || time.Since(r.began) > time.Minute {
 					t.Errorf("%v after %s", s.Err, time.Since(r.began))
+				}
+				if strings.Contains(name, "over the limit") && !errors.Is(s.Err, ErrTooLong) {
+					t.Errorf("%v", s.Err)
 				}
 				if took := after.TotalAlloc - before.TotalAlloc; took > 200<<20 {
 					t.Errorf("%d bytes allocated", took)

@@ -114,11 +114,11 @@ func TestEndings(t *testing.T) {
 				if wait < test.from || wait > test.to {
 					t.Errorf("waits %s; want %s to %s", wait, test.from, test.to)
 				}
-				time.Sleep(wait - 1)
+				time.Sleep(wait - time.Nanosecond)
 				if n := len(r.dialed()); n != 1 {
 					t.Errorf("came %d times before its turn", n)
 				}
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				if s := c.State(); len(r.dialed()) != 2 || s.Phase != Online {
 					t.Errorf("came %d times, and is %v: %v", len(r.dialed()), s.Phase, s.Err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -163,14 +164,18 @@ func (p *peer) text(text string) { p.frame(ws.Header{Fin: true, OpCode: ws.OpTex
 
 // frameIn reads a frame.
 func (p *peer) frameIn() (ws.Frame, error) {
-	f, err := ws.ReadFrame(p.in)
-	if err == nil {
-		if err := ws.CheckHeader(f.Header, ws.StateServerSide); err != nil {
-			p.giveUp("%v", err)
-		}
-		f = ws.UnmaskFrameInPlace(f)
+	h, err := ws.ReadHeader(p.in)
+	if err != nil {
+		return ws.Frame{}, err
 	}
-	return f, err
+	if err := ws.CheckHeader(h, ws.StateServerSide); err != nil {
+		p.giveUp("%v", err)
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	if _, err := io.ReadFull(p.in, f.Payload); err != nil {
+		return f, err
+	}
+	return ws.UnmaskFrameInPlace(f), nil
 }
 
 // next reads a request. The script ends if the client is gone, or says goodbye.
