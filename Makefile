@@ -98,7 +98,7 @@ long:
 
 docs:
 	$(GO) test -count=1 -run '^Test(Readme|OperationsTables)' -update .
-	$(GO) test -count=1 -run '^TestProtocolErrors' -update ./protocol/envelope
+	$(GO) test -count=1 -run '^TestProtocol(Errors|Messages)' -update ./protocol/envelope
 
 ci:
 	.ci/run

@@ -66,7 +66,7 @@ type Joined struct {
 	Seq      uint64 // the newest message: what is live comes behind it
 	Name     string // what the user is called in this room
 	Count    int    // members, this one included
-	Replay   int    // messages that follow before what is live
+	Replay   int    // if recorded: how many messages follow before what is live; below 0: not known
 }
 
 // AppendJoined answers a Join.
@@ -79,7 +79,7 @@ func AppendJoined(dst, id []byte, j *Joined) []byte {
 	}
 	dst = appendString(append(dst, `,"name":`...), j.Name)
 	dst = appendInt(append(dst, `,"count":`...), j.Count)
-	if j.Replay > 0 {
+	if j.Recorded && j.Replay >= 0 {
 		dst = appendInt(append(dst, `,"replay":`...), j.Replay)
 	}
 	return append(dst, '}')

@@ -34,7 +34,9 @@ func TestOK(t *testing.T) {
 	wrote(t, "joined", envelope.AppendJoined(nil, id, &envelope.Joined{Room: "tea", Name: "Ann", Count: 2}),
 		`{"type":"ok","id":"a","room":"tea","recorded":false,"name":"Ann","count":2}`)
 	wrote(t, "joined", envelope.AppendJoined(nil, id, &envelope.Joined{Room: "tea", Recorded: true, Epoch: "e1", Name: "Ann", Count: 1}),
-		`{"type":"ok","id":"a","room":"tea","recorded":true,"epoch":"e1","seq":0,"name":"Ann","count":1}`)
+		`{"type":"ok","id":"a","room":"tea","recorded":true,"epoch":"e1","seq":0,"name":"Ann","count":1,"replay":0}`)
+	wrote(t, "joined", envelope.AppendJoined(nil, id, &envelope.Joined{Room: "tea", Recorded: true, Epoch: "e1", Seq: 3, Name: "Ann", Count: 1, Replay: -1}),
+		`{"type":"ok","id":"a","room":"tea","recorded":true,"epoch":"e1","seq":3,"name":"Ann","count":1}`)
 	wrote(t, "joined", envelope.AppendJoined(nil, id, &envelope.Joined{Room: "tea", Recorded: true, Epoch: "e1", Seq: 12, Name: "Ann 2", Count: 2, Replay: 3}),
 		`{"type":"ok","id":"a","room":"tea","recorded":true,"epoch":"e1","seq":12,"name":"Ann 2","count":2,"replay":3}`)
 
@@ -97,8 +99,5 @@ func TestCodes(t *testing.T) {
 		}
 		names[name], hints[hint] = true, true
 		wrote(t, "error", envelope.AppendError(nil, nil, nil, nil, envelope.Errorf(code, "m")), `{"type":"error","code":"`+name+`","message":"m","hint":"`+hint+`"}`)
-	}
-	if last := envelope.Codes()[len(names)-1]; last != envelope.Internal {
-		t.Errorf("the last code is %s; one behind it has no row in the table", last)
 	}
 }

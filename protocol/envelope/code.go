@@ -27,10 +27,12 @@ const (
 	TokenExpired                  // the token has ended
 	Conflict                      // a key that stands for another message
 	Internal                      // a fault of the server
+
+	codeEnd
 )
 
 // codes is indexed by Code. A hint says what to do, the same for every error of the code; what is particular to one stands in its message.
-var codes = [...]struct{ name, hint string }{
+var codes = [codeEnd]struct{ name, hint string }{
 	BadRequest:    {"bad_request", "Correct the request as the message says; sent again as it is, it fails again."},
 	UnknownType:   {"unknown_type", "Use one of the types of throng.v1; a newer server may know more of them."},
 	BadName:       {"name", "Choose 1 to 64 bytes of letters, digits and _ ~ : . - in any script; an inbox is @ and the id of a user."},
@@ -52,9 +54,9 @@ var codes = [...]struct{ name, hint string }{
 
 // Codes lists all codes there are.
 func Codes() []Code {
-	all := make([]Code, 0, len(codes)-1)
-	for c := range codes[1:] {
-		all = append(all, Code(c+1))
+	all := make([]Code, 0, len(codes))
+	for c := BadRequest; c < codeEnd; c++ {
+		all = append(all, c)
 	}
 	return all
 }

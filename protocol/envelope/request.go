@@ -1,37 +1,5 @@
 package envelope
 
-// Type is what a client asks for.
-type Type uint8
-
-// The types of requests.
-const (
-	Join Type = iota + 1
-	Leave
-	Publish
-	Signal
-	History
-	Members
-	Ping
-	Auth
-)
-
-// typeNames is indexed by Type.
-var typeNames = [...]string{
-	0: "none", Join: "join", Leave: "leave", Publish: "publish", Signal: "signal", History: "history", Members: "members", Ping: "ping", Auth: "auth",
-}
-
-// String is the type as it stands in a request.
-func (t Type) String() string { return typeNames[t] }
-
-// Types lists all requests there are.
-func Types() []Type {
-	all := make([]Type, 0, len(typeNames)-1)
-	for t := range typeNames[1:] {
-		all = append(all, Type(t+1))
-	}
-	return all
-}
-
 // Position is a place in the order of a room: behind the message seq of this epoch.
 type Position struct {
 	Epoch []byte
@@ -213,7 +181,7 @@ func (r *Request) readType() *Error {
 		return Errorf(BadRequest, "type is not a string")
 	}
 	name := r.text(fieldType)
-	for t := Join; int(t) < len(typeNames); t++ {
+	for t := Join; t < typeEnd; t++ {
 		if string(name) == typeNames[t] {
 			r.Type = t
 			return nil
