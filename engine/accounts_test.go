@@ -48,22 +48,15 @@ func (h *clumsy) Describe(*Conn) string {
 	return "somebody"
 }
 
-// caller is what the gate sees of a connection.
-type caller struct {
-	net.Conn
-	from netip.AddrPort
-}
-
-func (c caller) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.from) }
-
 // come accepts a connection as the gate does, and gives it to the loop unless it is
 // turned away or, as enrolling may, fails.
 func (f *fakeLoop) come(from netip.AddrPort, fails bool) *fakeConn {
 	g := f.engine.gate
-	c := &Conn{loop: f.loop, fd: -1, accepted: stampNow()}
-	if why := g.admit(caller{from: from}, c); why != ReasonNone {
+	c := &Conn{fd: -1, accepted: stampNow(), remote: remoteOf(from)}
+	if why := g.admit(c); why != ReasonNone {
 		return nil
 	}
+	g.place(c, f.loop)
 	if fails {
 		g.unenrolled(c)
 		return nil
@@ -74,6 +67,7 @@ func (f *fakeLoop) come(from netip.AddrPort, fails bool) *fakeConn {
 	}
 	fc := &fakeConn{f: f, c: c, fd: ends[0], far: ends[1]}
 	f.conns = append(f.conns, fc)
+	f.arriving = c
 	f.OnOpen(fc)
 	return fc
 }

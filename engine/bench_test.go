@@ -102,7 +102,7 @@ func (f *fakeLoop) sink() int32 {
 func (f *fakeLoop) crowd(topic string, fd int32) *Conn {
 	n := len(f.loop.conns)
 	ip := netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
-	c := &Conn{loop: f.loop, fd: fd, state: stateOpen, remote: remoteOf(netip.AddrPortFrom(ip, 7)), enrolled: true}
+	c := &Conn{loop: f.loop, fd: fd, state: stateOpen, remote: remoteOf(netip.AddrPortFrom(ip, 7))}
 	f.open++
 	f.arm(c, classOpen, 0)
 	c.Join(topic)

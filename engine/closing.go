@@ -148,7 +148,7 @@ func (l *loop) reapOne(c *Conn) {
 	l.wheel.Remove(c.timer)
 	c.timer = timeouts.None
 	l.stats.ends[c.reason]++
-	l.engine.gate.release()
+	l.engine.gate.release(l)
 	l.engine.uncountAddress(c, l.entered)
 	if c.flags&flagTurned != 0 {
 		l.turning--

@@ -36,7 +36,6 @@ type Conn struct {
 	state    connState
 	reason   Reason
 	outfit   outfit
-	enrolled bool // set once, in OnOpen; read by the gate after enrolling
 	flags    connFlags
 	serial   uint16 // counts the loop's connections, for the ID
 }

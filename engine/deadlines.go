@@ -161,6 +161,7 @@ func (l *loop) tick(asked int64) {
 		l.bell.ring()
 	}
 	l.lookAtLaggards()
+	l.lookAtDoors()
 	l.publishStats()
 }
 

@@ -2,17 +2,17 @@
 // out to them. It knows connections, topics and limits; it knows no rooms and
 // no users.
 //
-//	sockets          accept gate                 loops (one goroutine each)
-//	───────    ┌──────────────────────┐    ┌────────────────────────────────┐
-//	accept ──▶ │ ceiling, refusals,   │──▶ │ connections   wheel   mailbox  │
-//	           │ enrol into a loop    │    │ lanes: log + dense cursors     │
+//	listeners        gate                        loops (one goroutine each)
+//	─────────  ┌──────────────────────┐    ┌────────────────────────────────┐
+//	arrive ──▶ │ ceiling, refusals,   │◀──▶│ doors  connections   mailbox   │
+//	           │ which loop           │    │ wheel  lanes: log + cursors    │
 //	           └──────────────────────┘    └───────▲────────────────────┬───┘
 //	                                               │ mailbox + bell     │ one write for
 //	             Publish (any goroutine) ──────────┘                    ▼ all it has not had
 //
 // A message takes six steps from the bytes of its sender to the sockets of all:
 //
-//	loop.OnTraffic   gnet hands over what was read            (loop.go)
+//	loop.serve       what was read goes to whom it is for     (poll.go)
 //	Conn.feed        the decoder yields whole messages        (read.go)
 //	Handler          says which topic it belongs to           (the user)
 //	Topic.publish    one place in the order, to every loop    (topic.go)

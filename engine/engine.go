@@ -59,13 +59,16 @@ func New(cfg Config, h Handler) (*Engine, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	if err := checkGnetVersion(); err != nil {
+		return nil, err
+	}
 	e := newEngine(cfg, h)
 	var err error
 	if e.gate, err = newGate(e); err != nil {
 		return nil, err
 	}
 	if err := e.SetLimits(cfg.Limits); err != nil {
-		e.gate.closeListeners()
+		e.gate.close()
 		return nil, err
 	}
 	for i := range cfg.Loops {
@@ -120,6 +123,7 @@ func (e *Engine) Close() {
 		for _, l := range e.loops {
 			l.release()
 		}
+		e.gate.close()
 	})
 }
 
@@ -127,7 +131,7 @@ func (e *Engine) Close() {
 func (e *Engine) Addrs() []net.Addr {
 	addrs := make([]net.Addr, 0, len(e.gate.listeners))
 	for _, ln := range e.gate.listeners {
-		addrs = append(addrs, ln.Addr())
+		addrs = append(addrs, ln.addr)
 	}
 	return addrs
 }
@@ -300,7 +304,7 @@ func (e *Engine) watch(l *loop, age int64) {
 const stacksBytesMax = 256 << 10
 
 // stacks returns what every goroutine is doing. Those that do the same are one, with
-// their number, or the many acceptors would leave no room for the others.
+// their number, or many who wait in one place would leave no room for the others.
 func stacks() string {
 	var b bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&b, 1) // a buffer takes everything

@@ -101,6 +101,7 @@ func (f *fakeLoop) dialRaw() *fakeConn {
 	fc := &fakeConn{f: f, fd: ends[0], far: ends[1]}
 	fc.c = &Conn{loop: f.loop, fd: -1, remote: remoteOf(netip.MustParseAddrPort("192.0.2.1:7"))}
 	f.conns = append(f.conns, fc)
+	f.arriving = fc.c
 	f.OnOpen(fc)
 	return fc
 }
@@ -189,6 +190,7 @@ func (fc *fakeConn) hangUp() {
 }
 
 func (fc *fakeConn) Context() any              { return fc.c }
+func (fc *fakeConn) SetContext(any)            {}
 func (fc *fakeConn) Fd() int                   { return fc.fd }
 func (fc *fakeConn) Peek(int) ([]byte, error)  { return fc.in, nil }
 func (fc *fakeConn) Discard(int) (int, error)  { return len(fc.in), nil }

@@ -18,21 +18,19 @@ import (
 	"throng/protocol"
 )
 
-// gate accepts connections and enrols them into loops. gnet's own acceptor is
-// not used because it ends the whole engine, and with it every connection, when
-// accept(2) fails for want of descriptors or memory.
-//
-// Enrolling waits for the loop's next turn, so each loop has several goroutines
-// in accept: one would enrol one connection a turn.
+// gate holds the listeners, and decides who is let in and on which loop. The loops
+// accept by themselves (see door). gnet's own acceptor is not used because it ends
+// the whole engine, and with it every connection, when accept(2) fails for want of
+// descriptors or memory. Any goroutine.
 type gate struct {
 	engine    *Engine
-	listeners []net.Listener
-	acceptors int           // goroutines per loop and listener
+	listeners []listener
 	limit     int           // descriptors the process may have
 	reserve   int           // of these, those that the server itself needs
 	count     atomic.Int64  // connections from accept to their end
+	shut      atomic.Bool   // nobody is accepted any more
 	turned    chan struct{} // slots of those being told that there is no room
-	running   sync.WaitGroup
+	telling   sync.WaitGroup
 
 	accepts     atomic.Uint64
 	errors      seldom
@@ -40,23 +38,25 @@ type gate struct {
 	enrolFailed atomic.Uint64
 }
 
+// listener is a socket that is listened on. The standard library has set it up and
+// knows it no more: whatever it accepted would be registered with two pollers.
+type listener struct {
+	fd   int32
+	addr net.Addr
+}
+
 const (
-	// acceptorsMax is how many acceptors a loop has at most: with 64 a loop with
-	// busy turns still takes over 20,000 connections a second.
-	acceptorsMax = 64
 	// turnedSlots is how many may be told at once that there is no room; more are
 	// closed without a word.
 	turnedSlots = 32
 	// turnedTime is how long the request of such a one is waited for.
 	turnedTime = time.Second
-	// acceptPauseMin and acceptPauseMax bound the pause after a failed accept.
-	acceptPauseMin = 5 * time.Millisecond
-	acceptPauseMax = time.Second
 	// filesSpare is kept for standard streams, log files, the private HTTP
 	// server and whatever else the process opens.
 	filesSpare = 48
-	// loopFiles is what a loop holds: two epolls, an eventfd, the bell's two ends.
-	loopFiles = 5
+	// loopFiles is what a loop holds: two epolls, an eventfd, the bell's two ends,
+	// and the one that it has accepted and may have to turn away.
+	loopFiles = 6
 )
 
 // newGate binds the listeners and works out how many descriptors there are. It
@@ -68,16 +68,15 @@ func newGate(e *Engine) (*gate, error) {
 	}
 	g := &gate{engine: e, limit: limit, turned: make(chan struct{}, min(turnedSlots, max(1, limit/32)))}
 	loops := e.cfg.Loops
-	g.acceptors = max(1, min(acceptorsMax, limit/(64*loops))/len(e.cfg.Listen))
-	// Each acceptor holds two descriptors while it enrols.
-	g.reserve = filesSpare + loops*(loopFiles+2*g.acceptors*len(e.cfg.Listen)) + len(e.cfg.Listen) + cap(g.turned)
+	// A listener is one descriptor, and on each loop a door.
+	g.reserve = filesSpare + loops*(loopFiles+len(e.cfg.Listen)) + len(e.cfg.Listen) + cap(g.turned)
 	if _, err := g.ceilingOf(e.cfg.MaxConnections); err != nil {
 		return nil, err
 	}
 	for _, addr := range e.cfg.Listen {
 		ln, err := g.listen(addr)
 		if err != nil {
-			g.closeListeners()
+			g.close()
 			return nil, err
 		}
 		g.listeners = append(g.listeners, ln)
@@ -117,7 +116,7 @@ func raiseFileLimit() (int, error) {
 
 // listen binds one address. Options set on the listener are inherited by what
 // it accepts, which saves a system call each per connection.
-func (g *gate) listen(addr string) (net.Listener, error) {
+func (g *gate) listen(addr string) (listener, error) {
 	cfg := &g.engine.cfg
 	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, rc syscall.RawConn) error {
 		var err error
@@ -129,16 +128,35 @@ func (g *gate) listen(addr string) (net.Listener, error) {
 	lc.SetMultipathTCP(false)
 	ln, err := lc.Listen(context.Background(), "tcp", addr)
 	if errors.Is(err, unix.EADDRINUSE) {
-		return nil, fmt.Errorf("listen %s: address already in use%s", addr, portOwner(addr))
+		return listener{}, fmt.Errorf("listen %s: address already in use%s", addr, portOwner(addr))
 	}
-	return ln, err
+	if err != nil {
+		return listener{}, err
+	}
+	defer ln.Close()
+	fd, err := dup(ln.(*net.TCPListener))
+	return listener{int32(fd), ln.Addr()}, err
+}
+
+// dup returns a descriptor of the listener's socket that is ours alone. It does not
+// block, as the standard library's do not; its own File would make it.
+func dup(ln *net.TCPListener) (fd int, err error) {
+	rc, err := ln.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	e := rc.Control(func(its uintptr) { fd, err = unix.FcntlInt(its, unix.F_DUPFD_CLOEXEC, 0) })
+	if e != nil {
+		return 0, e
+	}
+	return fd, os.NewSyscallError("dup", err)
 }
 
 func setListenerOptions(fd int, cfg *Config) error {
 	set := func(level, option, value int) error {
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, value))
 	}
-	var errs []error
+	errs := []error{set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)}
 	if cfg.ReusePort {
 		errs = append(errs, set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 	}
@@ -174,66 +192,39 @@ func (c *Config) userTimeout() time.Duration {
 // start begins to accept.
 func (g *gate) start() {
 	for _, l := range g.engine.loops {
-		for _, ln := range g.listeners {
-			for range g.acceptors {
-				g.running.Add(1)
-				go g.accept(ln, l)
-			}
-		}
+		l.box.putTask((*loop).openDoors)
+		l.bell.ring()
 	}
 }
 
-// stop closes the listeners and waits until no acceptor is enrolling.
+// stop refuses whoever comes from now on. Those who wait in the kernel's queue are
+// reset; the loops find it out and shut their doors.
 func (g *gate) stop() {
-	g.closeListeners()
-	g.running.Wait()
-}
-
-func (g *gate) closeListeners() {
+	g.shut.Store(true)
 	for _, ln := range g.listeners {
-		_ = ln.Close()
+		_ = unix.Shutdown(int(ln.fd), unix.SHUT_RDWR)
 	}
 }
 
-// accept takes connections for one loop until the listener is closed. A failed
-// accept costs a pause, nothing else: those who are connected do not notice.
-func (g *gate) accept(ln net.Listener, l *loop) {
-	defer g.running.Done()
-	pause := acceptPauseMin
-	for {
-		nc, err := ln.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil:
-			g.acceptFailed(err)
-			time.Sleep(pause)
-			pause = min(2*pause, acceptPauseMax)
-			continue
-		}
-		pause = acceptPauseMin
-		g.accepts.Add(1)
-		c := &Conn{loop: l, fd: -1, accepted: stampNow()}
-		if why := g.admit(nc, c); why != ReasonNone {
-			g.turnAway(nc, why)
-			continue
-		}
-		g.enrol(nc, c)
+// close gives the listeners' descriptors back and waits for those who are being
+// told that there is no room. No loop may run any more: it would accept from
+// whatever has the number next.
+func (g *gate) close() {
+	for _, ln := range g.listeners {
+		_ = unix.Close(int(ln.fd))
 	}
+	g.telling.Wait()
 }
 
 // admit counts a connection, or says why it cannot be let in. Nothing of it has
 // been read, so the address is the socket's. A peer that may speak for others is
 // counted by what it will say, on the loop.
-func (g *gate) admit(nc net.Conn, c *Conn) Reason {
+func (g *gate) admit(c *Conn) Reason {
 	e := g.engine
 	lim := e.limits.Load()
 	if g.count.Add(1) > lim.ceiling {
 		g.count.Add(-1)
 		return ReasonCeiling
-	}
-	if addr, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		c.remote = remoteOf(addr.AddrPort())
 	}
 	if e.cfg.Proxy != ProxyOff {
 		c.flags |= flagDoorstep
@@ -255,60 +246,72 @@ func (g *gate) acceptFailed(err error) {
 	}
 }
 
-// enrol hands a connection to a loop. From OnOpen on it is the loop's; if epoll
-// refused it there was no OnOpen and there will be no OnClose.
-func (g *gate) enrol(nc net.Conn, c *Conn) {
-	defer func() {
-		if p := recover(); p != nil { // the peer reset before gnet asked for its address
-			_ = nc.Close()
+// place decides which loop a connection will live on that loop l has accepted: on l
+// itself, unless the next of the others has fewer. A few more are no reason to hand
+// one over, since that wakes the other loop; and one that does not take in what it
+// was handed gets no more, so that the others stay in the kernel's queue.
+func (g *gate) place(c *Conn, l *loop) {
+	c.loop = l
+	if loops := g.engine.loops; len(loops) > 1 {
+		l.neighbour = (l.neighbour + 1) % (len(loops) - 1)
+		other := loops[(l.index+1+l.neighbour)%len(loops)]
+		n := l.placed.Load()
+		if other.placed.Load() < n-n/unevenDivisor && other.coming.Load() < comersMax && !other.stalled.Load() {
+			c.loop = other
 		}
-		if !c.enrolled {
-			g.unenrolled(c)
-		}
-	}()
-	_, _ = c.loop.client.EnrollContext(nc, c)
+	}
+	c.loop.placed.Add(1)
 }
 
-// unenrolled takes back what admit counted of a connection that no loop has.
+const (
+	// unevenDivisor: a loop may have this fraction more than another.
+	unevenDivisor = 16
+	// comersMax is how many that were accepted by other loops may wait for a loop.
+	comersMax = 64
+)
+
+// unenrolled takes back what was counted of a connection that no loop has.
 func (g *gate) unenrolled(c *Conn) {
 	g.enrolFailed.Add(1)
-	g.release()
+	g.release(c.loop)
 	g.engine.uncountAddress(c, g.engine.clock())
 }
 
-// release is told that a connection has ended. Any goroutine.
-func (g *gate) release() { g.count.Add(-1) }
+// release is told that a connection of a loop's has ended.
+func (g *gate) release(l *loop) {
+	g.count.Add(-1)
+	l.placed.Add(-1)
+}
 
 // turnAway tells a client to come back later, if that can be done within a
 // moment, in a bounded number of places; else it resets the connection, which
 // leaves nothing of it in the kernel either.
-func (g *gate) turnAway(nc net.Conn, why Reason) {
+func (g *gate) turnAway(fd int, why Reason) {
 	g.refused[why].Add(1)
 	select {
 	case g.turned <- struct{}{}:
 	default:
-		if tc, ok := nc.(*net.TCPConn); ok {
-			_ = tc.SetLinger(0)
-		}
-		_ = nc.Close()
+		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		_ = unix.Close(fd)
 		return
 	}
-	g.running.Add(1)
+	g.telling.Add(1)
 	go func() {
-		defer g.running.Done()
+		defer g.telling.Done()
 		defer func() { <-g.turned }()
-		defer nc.Close()
-		g.sayWhy(nc, why)
+		f := os.NewFile(uintptr(fd), "turned away") // in the Go poller's hands, as it does not block
+		defer f.Close()
+		g.sayWhy(f, why)
 	}()
 }
 
 // sayWhy waits for the request, so that closing does not reset what was sent,
 // and answers 503.
-func (g *gate) sayWhy(nc net.Conn, why Reason) {
-	_ = nc.SetDeadline(time.Now().Add(turnedTime))
+func (g *gate) sayWhy(f *os.File, why Reason) {
+	_ = f.SetDeadline(time.Now().Add(turnedTime))
 	head := make([]byte, 0, 1024)
 	for {
-		n, err := nc.Read(head[len(head):cap(head)])
+		n, err := f.Read(head[len(head):cap(head)])
 		head = head[:len(head)+n]
 		if protocol.HeadEnd(head, 0) > 0 || len(head) == cap(head) {
 			break
@@ -318,11 +321,11 @@ func (g *gate) sayWhy(nc net.Conn, why Reason) {
 		}
 	}
 	resp := unavailables[why].one().Response()
-	if _, err := nc.Write(protocol.AppendResponse(nil, &resp, nil)); err != nil {
+	if _, err := f.Write(protocol.AppendResponse(nil, &resp, nil)); err != nil {
 		return
 	}
-	if tc, ok := nc.(*net.TCPConn); ok {
-		_ = tc.CloseWrite()
+	if rc, err := f.SyscallConn(); err == nil {
+		_ = rc.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) })
 	}
-	_, _ = io.CopyN(io.Discard, nc, closingReadBytesMax)
+	_, _ = io.CopyN(io.Discard, f, closingReadBytesMax)
 }

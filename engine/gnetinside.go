@@ -1,9 +1,10 @@
 package engine
 
 import (
+	"fmt"
 	"net"
 	"reflect"
-	"sync/atomic"
+	"runtime/debug"
 	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
@@ -28,48 +29,111 @@ func pollerOf(gc gnet.Conn) (epfd int) {
 	return fd
 }
 
-// unusedFields are where a gnet connection keeps what nobody reads: its addresses
-// (192 bytes; Conn has the peer's in 19), its context once more for other
-// goroutines (16 bytes), and the callback that epoll would have to carry if it did
-// not carry the descriptor, as it does (16 bytes; see pollerOf).
-type unusedFields struct{ local, remote, sockaddr, context, attachment uintptr }
+// gnetLoop is gnet's part of a loop.
+type gnetLoop struct {
+	loop    unsafe.Pointer // *eventloop
+	conns   unsafe.Pointer // *connMatrix, its connections by descriptor
+	context uintptr        // where a connection has its context
+	wake    int32          // descriptor by which gnet is told to stop
+	bell    int32          // descriptor of the bell's end
+}
 
-// unusedOf finds the fields in the type of a gnet connection; all zero if
-// gnet is laid out differently, and then nothing is saved.
-func unusedOf(gc gnet.Conn) (f unusedFields) {
+// gnetLoopOf finds the loop of the bell's connection; all zero if gnet is laid out differently.
+func gnetLoopOf(gc gnet.Conn) (g gnetLoop) {
+	defer func() {
+		if recover() != nil { // a field of another name
+			g = gnetLoop{}
+		}
+	}()
+	conn := reflect.ValueOf(gc).Elem()
+	context, ok := conn.Type().FieldByName("ctx")
+	if !ok || context.Type != reflect.TypeFor[any]() {
+		return g
+	}
+	el := conn.FieldByName("loop").Elem()
+	g.conns = el.FieldByName("connections").Addr().UnsafePointer()
+	g.context = context.Offset
+	g.wake = int32(el.FieldByName("poller").Elem().FieldByName("efd").Int())
+	g.loop = el.Addr().UnsafePointer()
+	g.bell = int32(gc.Fd())
+	if g.conn(int32(gc.Fd())) != conn.Addr().UnsafePointer() {
+		return gnetLoop{}
+	}
+	return g
+}
+
+// conn returns gnet's connection with a descriptor, nil if there is none.
+func (g *gnetLoop) conn(fd int32) unsafe.Pointer { return gnetConnOf(g.conns, int(fd)) }
+
+// contextOf returns what SetContext was called with.
+func (g *gnetLoop) contextOf(conn unsafe.Pointer) any { return *(*any)(unsafe.Add(conn, g.context)) }
+
+// What gnet's client and its loop do with a connection, without duplicating its
+// descriptor, parsing its addresses' text and waiting for the loop first, and without
+// its way of waiting and reading. A name that is gone fails the build; parameters are
+// compared by nobody, so go.mod must keep to the version whose are here, and
+// TestGnetVersion sees to it. All are for the loop's goroutine.
+
+//go:linkname newGnetConn github.com/panjf2000/gnet/v2.newStreamConn
+func newGnetConn(proto string, fd int, loop unsafe.Pointer, peer unix.Sockaddr, local, remote net.Addr) unsafe.Pointer
+
+//go:linkname registerGnetConn github.com/panjf2000/gnet/v2.(*eventloop).register0
+func registerGnetConn(loop, conn unsafe.Pointer) error
+
+//go:linkname closeGnetConn github.com/panjf2000/gnet/v2.(*eventloop).close
+func closeGnetConn(loop, conn unsafe.Pointer, err error) error
+
+//go:linkname processGnetConn github.com/panjf2000/gnet/v2.(*conn).processIO
+func processGnetConn(conn unsafe.Pointer, fd int, events netpoll.IOEvent, flags netpoll.IOFlags) error
+
+//go:linkname gnetConnOf github.com/panjf2000/gnet/v2.(*connMatrix).getConn
+func gnetConnOf(conns unsafe.Pointer, fd int) unsafe.Pointer
+
+// gnetVersion is the one whose inside is described here.
+const gnetVersion = "v2.10.0"
+
+// checkGnetVersion says if the program was built with another one, as far as the
+// program knows.
+func checkGnetVersion() error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return nil
+	}
+	for _, m := range info.Deps {
+		if m.Path != "github.com/panjf2000/gnet/v2" {
+			continue
+		}
+		if m.Replace != nil {
+			m = m.Replace
+		}
+		if m.Version != gnetVersion {
+			return fmt.Errorf("engine: built with gnet %s; it must be %s, whose inside is used", m.Version, gnetVersion)
+		}
+	}
+	return nil
+}
+
+// unusedField is where a gnet connection keeps the callback that epoll would have to
+// carry if it did not carry the descriptor, as it does (see pollerOf): 32 bytes that
+// nobody reads.
+type unusedField struct{ callback uintptr }
+
+// unusedOf finds the field in the type of a gnet connection; zero if gnet is laid out
+// differently, and then nothing is saved.
+func unusedOf(gc gnet.Conn) (f unusedField) {
 	t := reflect.TypeOf(gc).Elem()
 	if t.Kind() != reflect.Struct {
 		return f
 	}
-	for name, at := range map[string]struct {
-		offset *uintptr
-		is     reflect.Type
-	}{
-		"localAddr":      {&f.local, reflect.TypeFor[net.Addr]()},
-		"remoteAddr":     {&f.remote, reflect.TypeFor[net.Addr]()},
-		"remote":         {&f.sockaddr, reflect.TypeFor[unix.Sockaddr]()},
-		"safeCtx":        {&f.context, reflect.TypeFor[atomic.Pointer[any]]()},
-		"pollAttachment": {&f.attachment, reflect.TypeFor[netpoll.PollAttachment]()},
-	} {
-		field, ok := t.FieldByName(name)
-		if !ok || field.Type != at.is {
-			return unusedFields{}
-		}
-		*at.offset = field.Offset
+	if field, ok := t.FieldByName("pollAttachment"); ok && field.Type == reflect.TypeFor[netpoll.PollAttachment]() {
+		f.callback = field.Offset + unsafe.Offsetof(netpoll.PollAttachment{}.Callback)
 	}
 	return f
 }
 
-// forget drops them for a stream connection. gnet reads the addresses again only
-// to hand them out and to give an IPv6 zone back to a pool, and takes nil for none.
-func (f unusedFields) forget(gc gnet.Conn) {
-	if f == (unusedFields{}) {
-		return
+// forget drops it.
+func (f unusedField) forget(gc gnet.Conn) {
+	if f.callback != 0 {
+		*(*netpoll.PollEventHandler)(unsafe.Add(reflect.ValueOf(gc).UnsafePointer(), f.callback)) = nil
 	}
-	p := reflect.ValueOf(gc).UnsafePointer()
-	*(*net.Addr)(unsafe.Add(p, f.local)) = nil
-	*(*net.Addr)(unsafe.Add(p, f.remote)) = nil
-	*(*unix.Sockaddr)(unsafe.Add(p, f.sockaddr)) = nil
-	(*atomic.Pointer[any])(unsafe.Add(p, f.context)).Store(nil)
-	(*netpoll.PollAttachment)(unsafe.Add(p, f.attachment)).Callback = nil
 }

@@ -2,16 +2,22 @@ package engine
 
 import (
 	"net"
+	"os"
+	"reflect"
+	"regexp"
 	"testing"
 	"time"
 
 	"throng/protocol"
 )
 
-// addressed says whether gnet still has addresses of the connection.
+// addressed says whether gnet keeps what nobody reads of the connection.
 type addressed struct{ left chan bool }
 
-func (h addressed) OnOpen(c *Conn) { h.left <- c.gc.RemoteAddr() != nil || c.gc.LocalAddr() != nil }
+func (h addressed) OnOpen(c *Conn) {
+	h.left <- c.gc.RemoteAddr() != nil || c.gc.LocalAddr() != nil || c.gc.SafeContext() != nil || c.loop.unused.callback == 0 ||
+		!reflect.ValueOf(c.gc).Elem().FieldByName("pollAttachment").FieldByName("Callback").IsNil()
+}
 
 func (addressed) OnMessage(*Conn, protocol.Opcode, []byte) {}
 
@@ -38,9 +44,28 @@ func TestGnetInside(t *testing.T) {
 	select {
 	case left := <-h.left:
 		if left {
-			t.Fatal("gnet still holds the connection's addresses: 192 bytes each for nothing")
+			t.Fatal("gnet holds addresses, a context or a callback of the connection: up to 240 bytes each for nothing")
 		}
 	case <-time.After(5 * time.Second):
 		t.Fatal("the connection did not open")
+	}
+}
+
+// TestGnetVersion fails when go.mod asks for another gnet than the one whose functions
+// are called by name: nobody else would notice that their parameters have changed.
+func TestGnetVersion(t *testing.T) {
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^\s*(?:require )?github.com/panjf2000/gnet/v2 (\S+)$`).FindAllSubmatch(mod, -1)
+	if len(m) != 1 || string(m[0][1]) != gnetVersion {
+		t.Errorf("go.mod asks for gnet %q, and engine/gnetinside.go describes %s: compare newStreamConn and register0 before changing it", m, gnetVersion)
+	}
+	if regexp.MustCompile(`(?m)^\s*(?:replace )?github.com/panjf2000/gnet/v2.*=>`).Match(mod) {
+		t.Error("go.mod replaces gnet")
+	}
+	if err := checkGnetVersion(); err != nil {
+		t.Error(err)
 	}
 }

@@ -17,20 +17,27 @@ import (
 // of a client engine with a single loop. Every field is loop-owned unless it
 // says otherwise.
 //
-// gnet calls OnOpen, OnTraffic and OnClose for each socket that is ready. The
-// bell is a socket among them: its turn runs what is not bound to one socket
-// (mailbox, wheel, paused publishers, laggards, passes), each for a slice, and
-// rings again if something is left, so that sockets are served in between.
+// It reads from each socket that is ready (see poll); gnet calls OnOpen, OnClose and,
+// for what is not plain input, OnTraffic. The bell is a socket among them: its turn
+// runs what is not bound to one socket (mailbox, wheel, paused publishers, laggards,
+// passes), each for a slice, and rings again if something is left, so that sockets
+// are served in between.
 type loop struct {
 	gnet.BuiltinEventEngine
 	engine *Engine
 	index  int
 	client *gnet.Client
-	bell   *bell        // any goroutine
-	box    mailbox      // any goroutine
-	epfd   int          // gnet's epoll, to pause reading
-	limits *liveLimits  // those in force when the callback began
-	unused unusedFields // of gnet connections
+	bell   *bell       // any goroutine
+	box    mailbox     // any goroutine
+	gnet   gnetLoop    // gnet's part of the loop
+	epfd   int         // gnet's epoll, to pause reading
+	limits *liveLimits // those in force when the callback began
+	unused unusedField // of gnet connections
+
+	doors     []*door
+	calls     calls
+	arriving  *Conn // what gnet is being given
+	neighbour int   // which of the other loops it compared itself with last
 
 	now   int64  // nanoseconds on the loop's clock, read once a callback
 	skew  int64  // what the loop's clock leaves out: time in which nothing could run
@@ -64,6 +71,7 @@ type loop struct {
 	enc     encoded
 	scratch []byte
 	chunk   []byte // of the replay that is served
+	input   []byte // what is read from a socket, nil until the loop polls
 	pool    bufferPool
 	partial int // bytes lent to decoders for unfinished messages
 
@@ -74,6 +82,7 @@ type loop struct {
 
 	pauseBytes int
 	tickLag    recentMax
+	yielded    int64 // nanoseconds at which other goroutines were let run
 	entered    int64 // nanoseconds of the last callback, on the real clock
 	ticked     int64 // those of the last tick, without what was left out since
 
@@ -82,6 +91,8 @@ type loop struct {
 	lags     atomic.Bool  // there are laggards
 	paused   atomic.Bool  // there are publishers that wait
 	held     atomic.Int64 // bytes of logs and buffers
+	placed   atomic.Int64 // connections that live here or are on their way
+	coming   atomic.Int64 // those that are on their way from another loop
 	alive    atomic.Int64 // connections that were open and are not at their end
 	stalled  atomic.Bool  // the last tick is too old, and the ticker has said so
 	shared   sharedStats
@@ -132,7 +143,6 @@ func (l *loop) run() (err error) {
 	l.client, err = gnet.NewClient(l,
 		gnet.WithNumEventLoop(1),
 		gnet.WithReadBufferCap(readBytes),
-		gnet.WithTCPNoDelay(gnet.TCPDelay), // net.Listener has switched TCP_NODELAY on already
 		gnet.WithLogger(l.engine.gnetLog))
 	if err != nil {
 		return err
@@ -146,8 +156,7 @@ func (l *loop) run() (err error) {
 	return l.checkInside()
 }
 
-// stop ends the loop's goroutine. All acceptors must have returned: enrolling
-// into a stopped client hangs.
+// stop ends the loop's goroutine.
 func (l *loop) stop() {
 	if l.client != nil {
 		_ = l.client.Stop()
@@ -157,22 +166,26 @@ func (l *loop) stop() {
 // release gives the loop's descriptors back. Every loop must have stopped, since
 // each rings the others' bells.
 func (l *loop) release() {
+	l.leaveOutside()
 	l.bell.close()
 	_ = unix.Close(l.lag.epfd)
 }
 
-// checkInside waits until the bell hangs and says whether gnet's poller was
-// found through it.
+// checkInside waits until the bell hangs and says whether gnet's inside was found
+// through it.
 func (l *loop) checkInside() error {
-	found := make(chan bool, 1)
-	l.box.putTask(func(l *loop) { found <- l.epfd != 0 })
+	done := make(chan error, 1)
+	l.box.putTask(func(l *loop) {
+		if l.epfd == 0 || l.gnet.loop == nil {
+			done <- errors.New("engine: gnet's poller was not found; this version of gnet is laid out differently")
+			return
+		}
+		done <- nil
+	})
 	l.bell.ring()
 	select {
-	case ok := <-found:
-		if !ok {
-			return errors.New("engine: gnet's poller was not found; this version of gnet is laid out differently")
-		}
-		return nil
+	case err := <-done:
+		return err
 	case <-time.After(10 * time.Second):
 		return fmt.Errorf("engine: loop %d does not answer its bell", l.index)
 	}
@@ -223,16 +236,18 @@ func (l *loop) exit() {
 // without the bell, which costs as much as two small writes.
 const handful = 4
 
-// OnOpen takes over a connection that the gate enrolled.
+// OnOpen takes over a connection that the loop is taking in.
 func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
-	c, ok := gc.Context().(*Conn)
-	if !ok { // the bell
-		l.epfd, l.unused = pollerOf(gc), unusedOf(gc)
+	c := l.arriving
+	l.arriving = nil
+	if c == nil { // the bell
+		l.epfd, l.gnet, l.unused = pollerOf(gc), gnetLoopOf(gc), unusedOf(gc)
 		return nil, gnet.None
 	}
 	l.enter()
 	defer l.exit()
-	c.gc, c.fd, c.enrolled = gc, int32(gc.Fd()), true
+	gc.SetContext(c)
+	c.gc, c.fd = gc, int32(gc.Fd())
 	l.serial++
 	c.serial = l.serial
 	l.unused.forget(gc)
@@ -245,22 +260,30 @@ func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
 	return nil, gnet.None
 }
 
-// OnTraffic takes what was read from a connection. All of it is consumed:
+// OnTraffic takes what gnet has read from a connection. All of it is consumed:
 // parsed, or kept in a buffer of ours that is bounded.
 func (l *loop) OnTraffic(gc gnet.Conn) gnet.Action {
-	l.enter()
-	defer l.exit()
 	data, _ := gc.Peek(-1)
 	_, _ = gc.Discard(-1)
-	c, ok := gc.Context().(*Conn)
+	l.take(gc.Context(), data)
+	if l.input == nil && l.gnet.loop != nil { // the bell's first ring
+		l.poll()
+	}
+	return gnet.None
+}
+
+// take gives what was read to whom it is for: a connection, or the bell.
+func (l *loop) take(who any, data []byte) {
+	l.enter()
+	defer l.exit()
+	c, ok := who.(*Conn)
 	if !ok {
 		l.turn()
-		return gnet.None
+		return
 	}
 	l.stats.bytesIn += uint64(len(data))
 	c.in += uint64(len(data))
 	l.guarded(c, "decoder", func() { c.receive(data) })
-	return gnet.None
 }
 
 // OnClose is told that gnet lets go of a connection; from its return on the
@@ -319,6 +342,9 @@ func (l *loop) readMail() {
 			l.engine.relaxed()
 		}
 	}()
+	for _, c := range mail.comers {
+		l.takeInComer(c)
+	}
 	at := 0
 	for i := range mail.items {
 		at += l.openLetter(&mail.items[i], mail.bytes[at:])

@@ -17,10 +17,11 @@ type mailbox struct {
 }
 
 // letters is what one side of the mailbox holds: the letters in their order,
-// and the bytes they speak of, end to end.
+// the bytes they speak of, end to end, and who was sent here.
 type letters struct {
 	items   []letter
 	bytes   []byte
+	comers  []*Conn  // accepted by other loops
 	pressed []*Topic // counted as congested until these letters are dealt with
 }
 
@@ -83,6 +84,14 @@ func (m *mailbox) putTask(task func(l *loop)) {
 	m.mu.Unlock()
 }
 
+// putComer adds a connection that another loop has accepted. Any goroutine.
+func (m *mailbox) putComer(c *Conn) {
+	m.mu.Lock()
+	m.in.comers = append(m.in.comers, c)
+	m.count.Add(1)
+	m.mu.Unlock()
+}
+
 // take hands the loop everything that was put so far. Loop-owned.
 func (m *mailbox) take() *letters {
 	m.mu.Lock()
@@ -95,8 +104,10 @@ func (m *mailbox) take() *letters {
 // done says that what take returned has been dealt with, and reports whether
 // publishers that waited for it may go on. Loop-owned.
 func (m *mailbox) done() (eased bool) {
-	n := len(m.out.items)
+	n := len(m.out.items) + len(m.out.comers)
 	clear(m.out.items)
+	clear(m.out.comers)
+	m.out.comers = m.out.comers[:0]
 	m.out.items = m.out.items[:0]
 	m.out.bytes = m.out.bytes[:0]
 	if cap(m.out.items) > lettersKept || cap(m.out.bytes) > lettersBytesKept {

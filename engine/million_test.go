@@ -143,9 +143,8 @@ func (m *multitude) connect(l *loop, id int) {
 	*(*int)(unsafe.Pointer(v.Elem().FieldByName("fd").UnsafeAddr())) = m.fd
 	gc := v.Interface().(gnet.Conn)
 	c := &Conn{loop: l, fd: -1, remote: remote{ip: [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1}, is4: true}}
-	gc.SetContext(c)
-	gc.SetSafeContext(c)
 	m.byFD[id] = v.UnsafePointer()
+	l.arriving = c
 	l.OnOpen(gc)
 	c.receive([]byte(upgradeRequest("/")))
 }
