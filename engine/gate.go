@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -237,13 +236,6 @@ func (g *gate) admit(c *Conn) Reason {
 		g.count.Add(-1)
 	}
 	return why
-}
-
-// acceptFailed counts a failed accept and logs at most one a second.
-func (g *gate) acceptFailed(err error) {
-	if n, ok := g.errors.admits(nanotime()); ok {
-		g.engine.cfg.Logger.Warn("accept failed; it is tried again", slog.Any("error", err), slog.Uint64("failures", n))
-	}
 }
 
 // place decides which loop a connection will live on that loop l has accepted: on l
