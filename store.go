@@ -123,6 +123,8 @@ func inChat(err error) error {
 		return nil
 	case errors.Is(err, broker.ErrStoreFull):
 		return chat.ErrStoreFull
+	case errors.Is(err, broker.ErrTooBig):
+		return chat.ErrTooBig
 	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, broker.ErrTimeout):
 		return fmt.Errorf("%w: %w", chat.ErrUnavailable, err)
 	}

@@ -177,10 +177,14 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 	if answer.Recorded {
 		answer.Epoch, answer.Seq = r.epoch, pos
 		missed = r.missedBy(j, pos)
-		answer.Replay = len(missed.messages)
+		if answer.Replay = len(missed.messages); missed.stored {
+			answer.Replay = -1 // how many the store has is not known
+		}
 	}
+	there := envelope.AppendPresence(nil, r.name, r.crowd.summary())
 	r.mu.Unlock()
 	s.send(envelope.AppendJoined(nil, j.id, &answer))
+	s.send(there)
 	s.bring(r, &missed, pos)
 	return false, nil
 }
@@ -313,6 +317,8 @@ func refusalOf(err error) *envelope.Error {
 	switch {
 	case errors.Is(err, ErrStoreFull):
 		return envelope.Errorf(envelope.StoreFull, "the room's history has no room left")
+	case errors.Is(err, ErrTooBig):
+		return envelope.Errorf(envelope.TooBig, "with what belongs to it the message is more than the store takes")
 	case errors.Is(err, ErrUnavailable):
 		return retryAfter(envelope.Errorf(envelope.Unavailable, "messages cannot be stored at the moment"), time.Second)
 	}

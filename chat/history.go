@@ -34,7 +34,7 @@ func (s *session) history(req *envelope.Request) {
 		s.refuse(req.ID, name, envelope.Errorf(envelope.Denied, "you may not read this room"))
 		return
 	case p.stream < 0 || srv.store == nil:
-		s.refuse(req.ID, name, envelope.Errorf(envelope.BadRequest, "this room is not recorded: it has no history"))
+		s.send(envelope.AppendHistory(nil, req.ID, name, "", nil, false))
 		return
 	}
 	q := page{after: req.After, before: req.Before, hasAfter: req.HasAfter, hasBefore: req.HasBefore, limit: req.Limit}

@@ -106,6 +106,22 @@ func (s *Server) who(name string, f func(present)) {
 	s.errands.run(func() { f(s.askWho(name)) })
 }
 
+// summaryMax is how many people somebody who joins is told of. Who joins a larger crowd gets some of them, and may ask for all who are listed.
+const summaryMax = 100
+
+// summary is who is in the room, for somebody who has just joined.
+func (c *crowd) summary() *envelope.Presence {
+	news := envelope.Presence{Count: c.size(), Whole: true, Complete: c.complete()}
+	c.list(func(user, name string) {
+		if len(news.Members) == summaryMax {
+			news.Complete = false
+			return
+		}
+		news.Members = append(news.Members, envelope.Person{User: user, Name: name})
+	})
+	return &news
+}
+
 // present is who the crowd is.
 func (c *crowd) present() present {
 	w := present{count: c.size(), complete: c.complete()}

@@ -51,6 +51,7 @@ type Stored struct {
 var (
 	ErrUnavailable = errors.New("the store cannot be reached")
 	ErrStoreFull   = errors.New("the store is full")
+	ErrTooBig      = errors.New("the message is more than the store takes")
 )
 
 const (
