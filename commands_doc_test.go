@@ -27,10 +27,19 @@ func TestOperationsCommands(t *testing.T) {
 	}
 	members[1].leave()
 	d.until("one has left", func(f figures) bool { return f[`throng_closed_total{reason="peer_close"}`] == 1 })
-	shell := commandShell(t, d)
-	_, section, _ := strings.Cut(readText(os.DirFS("."), operationsPage), "\n## Commands\n")
+	if seen := checkTyped(t, "Commands", commandShell(t, d.socket)); seen < 14 {
+		t.Errorf("only %d commands were found", seen)
+	}
+	if code := d.exit(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// checkTyped runs what a section of the page says one can type, and counts it.
+func checkTyped(t *testing.T, title string, shell func(line string) (int, string)) (seen int) {
+	t.Helper()
+	_, section, _ := strings.Cut(readText(os.DirFS("."), operationsPage), "\n## "+title+"\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	seen := 0
 	for _, block := range regexp.MustCompile("(?s)```(console|sh)\n(.*?)```").FindAllStringSubmatch(section, -1) {
 		if block[1] == "sh" {
 			if code, said := shell(block[2]); code != exitOK {
@@ -52,12 +61,7 @@ func TestOperationsCommands(t *testing.T) {
 			seen++
 		}
 	}
-	if seen < 14 {
-		t.Errorf("only %d commands were found", seen)
-	}
-	if code := d.exit(); code != exitOK {
-		t.Errorf("exit code %d", code)
-	}
+	return seen
 }
 
 // firstWord is a pattern for how a line begins, whatever its numbers are.
@@ -66,20 +70,20 @@ func firstWord(line string) string {
 	return regexp.QuoteMeta(word)
 }
 
-// commandShell runs a line in a shell in which throng is throng, and means the node.
-func commandShell(t *testing.T, d *desk) func(line string) (int, string) {
+// commandShell runs a line in a shell in which throng is throng, and means the node of a socket.
+func commandShell(t *testing.T, socket string) func(line string) (int, string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\ncase $1 in check-config) exec '%s' \"$@\";; esac\nexec '%s' \"$@\" --admin 'unix:%s'\n", self, self, d.socket)
+	script := fmt.Sprintf("#!/bin/sh\ncase $1 in check-config) exec '%s' \"$@\";; esac\nexec '%s' \"$@\" --admin 'unix:%s'\n", self, self, socket)
 	if err := os.WriteFile(filepath.Join(folder, "throng"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return func(line string) (int, string) {
-		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", strings.ReplaceAll(line, "/run/throng/admin.sock", d.socket))
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", strings.ReplaceAll(line, "/run/throng/admin.sock", socket))
 		cmd.Dir = folder
 		cmd.Env = append(command(nil).Env, "PATH="+folder+":"+os.Getenv("PATH"))
 		cmd.WaitDelay = time.Second

@@ -191,8 +191,8 @@ func TestWaysToWriteFlags(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{
-		`unknown command "verison"; did you mean "version"?; allowed: serve, check-config, status, connections, rooms, closes, kick, say, drain, shed, reload, bench, version`: {"verison"},
-		`unknown flag --max-conections, did you mean "--max-connections"? (see throng --help)`:                                                                                 {"--max-conections=3"},
+		`unknown command "verison"; did you mean "version"?; allowed: serve, check-config, status, connections, rooms, closes, kick, say, drain, shed, reload, publish, history, members, bench, version`: {"verison"},
+		`unknown flag --max-conections, did you mean "--max-connections"? (see throng --help)`:                                                                                                            {"--max-conections=3"},
 		`unexpected argument x (see throng --help)`:         {"serve", "x"},
 		`unknown flag --loops (see throng --help)`:          {"version", "--loops=1"},
 		`--idle-timeout: needs a value (see throng --help)`: {"--idle-timeout"},

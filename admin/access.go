@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Who may do what:
+// Who may do what, where reading what was said counts as changing:
 //
 //	                     health   reading   changing
 //	Unix socket          yes      yes       yes        the server's own user and root, as the kernel says
@@ -42,7 +42,7 @@ func (s *Server) identify(r *http.Request, changes bool) (Caller, *Refusal) {
 		return Caller("anybody from " + r.RemoteAddr), nil
 	case !s.key.has():
 		return "", &Refusal{Status: http.StatusForbidden,
-			Text: "this server has no key, so nobody can change anything over TCP; use its Unix socket, or start it with --admin-key-file"}
+			Text: "this server has no key, so nobody can change anything over TCP, nor read what was said; use its Unix socket, or start it with --admin-key-file"}
 	}
 	return "", &Refusal{Status: http.StatusUnauthorized, Text: "this needs the server's key: send Authorization: Bearer KEY, or use its Unix socket"}
 }

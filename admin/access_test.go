@@ -24,7 +24,7 @@ const theKey = "0123456789abcdef"
 func door(t *testing.T, cfg admin.Config) (addr, socket string, d *desk) {
 	t.Helper()
 	d = &desk{looks: []admin.Progress{{State: admin.Done}}}
-	cfg.Operator = d
+	cfg.Operator, cfg.Talker = d, d
 	cfg.Socket = filepath.Join(t.TempDir(), "s")
 	_, addr = start(t, cfg)
 	return addr, cfg.Socket, d
@@ -59,7 +59,7 @@ func overSocket(t *testing.T, path, method, target, head, body string) (int, str
 // TestWhoMayDoWhat asks for one thing of each kind with all that can be said of oneself, wherever the server can stand.
 func TestWhoMayDoWhat(t *testing.T) {
 	const nothing, right, wrong, basic = "", "Authorization: Bearer " + theKey, "Authorization: Bearer 0123456789abcdeX", "Authorization: Basic " + theKey
-	const health, reads, metrics, changes = "GET /healthz", "GET /v1/status", "GET /metrics", "POST /v1/reload"
+	const health, reads, metrics, changes, said = "GET /healthz", "GET /v1/status", "GET /metrics", "POST /v1/reload", "GET /v1/history?room=tea"
 	for where, cfg := range map[string]admin.Config{
 		"loopback, no key": {Addr: "127.0.0.1:0"},
 		"loopback, key":    {Addr: "127.0.0.1:0", Key: theKey},
@@ -68,20 +68,20 @@ func TestWhoMayDoWhat(t *testing.T) {
 		addr, socket, _ := door(t, cfg)
 		_, port, _ := net.SplitHostPort(addr)
 		addr = "127.0.0.1:" + port
-		want := map[string][4]int{ // of health, reading, metrics and changing
-			"loopback, no key" + nothing: {200, 200, 200, 403},
-			"loopback, no key" + right:   {200, 200, 200, 403},
-			"loopback, no key" + wrong:   {200, 200, 200, 403},
-			"loopback, key" + nothing:    {200, 200, 200, 401},
-			"loopback, key" + right:      {200, 200, 200, 200},
-			"loopback, key" + wrong:      {200, 401, 401, 401},
-			"loopback, key" + basic:      {200, 200, 200, 401},
-			"elsewhere, key" + nothing:   {200, 401, 401, 401},
-			"elsewhere, key" + right:     {200, 200, 200, 200},
-			"elsewhere, key" + wrong:     {200, 401, 401, 401},
-			"elsewhere, key" + basic:     {200, 401, 401, 401},
+		want := map[string][5]int{ // of health, reading, metrics, changing, and reading what was said
+			"loopback, no key" + nothing: {200, 200, 200, 403, 403},
+			"loopback, no key" + right:   {200, 200, 200, 403, 403},
+			"loopback, no key" + wrong:   {200, 200, 200, 403, 403},
+			"loopback, key" + nothing:    {200, 200, 200, 401, 401},
+			"loopback, key" + right:      {200, 200, 200, 200, 200},
+			"loopback, key" + wrong:      {200, 401, 401, 401, 401},
+			"loopback, key" + basic:      {200, 200, 200, 401, 401},
+			"elsewhere, key" + nothing:   {200, 401, 401, 401, 401},
+			"elsewhere, key" + right:     {200, 200, 200, 200, 200},
+			"elsewhere, key" + wrong:     {200, 401, 401, 401, 401},
+			"elsewhere, key" + basic:     {200, 401, 401, 401, 401},
 		}
-		for i, what := range []string{health, reads, metrics, changes} {
+		for i, what := range []string{health, reads, metrics, changes, said} {
 			method, path, _ := strings.Cut(what, " ")
 			for _, says := range []string{nothing, right, wrong, basic} {
 				status, known := want[where+says]

@@ -1,9 +1,9 @@
 // Package admin is throng's private HTTP server: metrics, health, readiness, profiles, and the API of
-// its operators.
+// its operators and of applications.
 //
 // It stands on an address of its own, loopback by default, and on a Unix socket. access.go says who
 // may do what there; guard.go keeps out the browser of somebody who sits on the same machine. It knows
-// neither engine nor chat: they describe themselves to a Visitor, and act as an Operator.
+// neither engine nor chat: they describe themselves to a Visitor, and act as an Operator and a Talker.
 package admin
 
 import (
@@ -46,6 +46,8 @@ type Config struct {
 	Ready func() (ok bool, why string)
 	// Operator is what the API asks and tells. Nil: there is no API.
 	Operator Operator
+	// Talker is what the API asks and tells for applications. Nil: it answers them that there is none.
+	Talker Talker
 	// Logger takes warnings; nil is slog's default.
 	Logger *slog.Logger
 }
@@ -64,11 +66,12 @@ type Server struct {
 	guard     guard
 	ready     func() (ok bool, why string)
 	operator  Operator
+	talker    Talker
 }
 
 // Listen binds at once, so that a taken port stops the start; requests are answered from Serve on.
 func Listen(cfg Config) (*Server, error) {
-	s := &Server{logger: cfg.Logger, ready: cfg.Ready, operator: cfg.Operator}
+	s := &Server{logger: cfg.Logger, ready: cfg.Ready, operator: cfg.Operator, talker: cfg.Talker}
 	s.key.set(cfg.Key)
 	if s.logger == nil {
 		s.logger = slog.Default()

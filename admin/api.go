@@ -16,7 +16,7 @@ import (
 
 const (
 	apiPrefix    = "/v1/"
-	bodyBytesMax = 64 << 10 // the longest is a system message
+	bodyBytesMax = 64 << 10 // the longest is a system message; what applications publish has a bound of its own
 	// askTime is how long the loops may take to answer a question, which is far more than they need unless one is blocked.
 	askTime = 8 * time.Second
 )
@@ -29,10 +29,16 @@ type errorBody struct {
 	Details []string `json:"details,omitempty"`
 }
 
+// What is asked for is for whoever may read, or only for those who may change something as well, as identify takes it.
+const (
+	public  = false
+	private = true
+)
+
 // asking answers a GET.
-func (s *Server) asking(ask func(*http.Request) (any, error)) http.Handler {
+func (s *Server) asking(whose bool, ask func(*http.Request) (any, error)) http.Handler {
 	return s.guard.wrap(only(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, refusal := s.identify(r, false); refusal != nil {
+		if _, refusal := s.identify(r, whose); refusal != nil {
 			deny(w, r, refusal)
 			return
 		}
@@ -42,7 +48,7 @@ func (s *Server) asking(ask func(*http.Request) (any, error)) http.Handler {
 }
 
 // changing answers a POST, from those who may.
-func (s *Server) changing(change func(http.ResponseWriter, *http.Request, Caller)) http.Handler {
+func (s *Server) changing(bytesMax int64, change func(http.ResponseWriter, *http.Request, Caller)) http.Handler {
 	return s.guard.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
@@ -54,7 +60,7 @@ func (s *Server) changing(change func(http.ResponseWriter, *http.Request, Caller
 			deny(w, r, refusal)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, bodyBytesMax)
+		r.Body = http.MaxBytesReader(w, r.Body, bytesMax)
 		change(w, r, who)
 	}))
 }
@@ -108,7 +114,7 @@ func (s *Server) api(mux *http.ServeMux) {
 	if op == nil {
 		return
 	}
-	mux.Handle(apiPrefix+"status", s.asking(func(r *http.Request) (any, error) {
+	mux.Handle(apiPrefix+"status", s.asking(public, func(r *http.Request) (any, error) {
 		if err := noParameters(r.URL.Query()); err != nil {
 			return nil, err
 		}
@@ -116,7 +122,7 @@ func (s *Server) api(mux *http.ServeMux) {
 		defer cancel()
 		return op.Status(ctx), nil
 	}))
-	mux.Handle(apiPrefix+"connections", s.asking(func(r *http.Request) (any, error) {
+	mux.Handle(apiPrefix+"connections", s.asking(public, func(r *http.Request) (any, error) {
 		q, err := readConnectionsQuery(r.URL.Query())
 		if err != nil {
 			return nil, err
@@ -125,7 +131,7 @@ func (s *Server) api(mux *http.ServeMux) {
 		defer cancel()
 		return op.Connections(ctx, q)
 	}))
-	mux.Handle(apiPrefix+"rooms", s.asking(func(r *http.Request) (any, error) {
+	mux.Handle(apiPrefix+"rooms", s.asking(public, func(r *http.Request) (any, error) {
 		q, err := readRoomsQuery(r.URL.Query())
 		if err != nil {
 			return nil, err
@@ -134,20 +140,21 @@ func (s *Server) api(mux *http.ServeMux) {
 		defer cancel()
 		return op.Rooms(ctx, q)
 	}))
-	mux.Handle(apiPrefix+"closes", s.asking(func(r *http.Request) (any, error) {
+	mux.Handle(apiPrefix+"closes", s.asking(public, func(r *http.Request) (any, error) {
 		q, err := readClosesQuery(r.URL.Query())
 		if err != nil {
 			return nil, err
 		}
 		return op.Closes(q)
 	}))
-	mux.Handle(apiPrefix+"kick", s.changing(s.kick))
-	mux.Handle(apiPrefix+"say", s.changing(s.say))
-	mux.Handle(apiPrefix+"drain", s.changing(s.drain))
-	mux.Handle(apiPrefix+"shed", s.changing(s.shed))
-	mux.Handle(apiPrefix+"reload", s.changing(s.reload))
-	mux.Handle(apiPrefix, s.asking(func(r *http.Request) (any, error) {
+	mux.Handle(apiPrefix+"kick", s.changing(bodyBytesMax, s.kick))
+	mux.Handle(apiPrefix+"say", s.changing(bodyBytesMax, s.say))
+	mux.Handle(apiPrefix+"drain", s.changing(bodyBytesMax, s.drain))
+	mux.Handle(apiPrefix+"shed", s.changing(bodyBytesMax, s.shed))
+	mux.Handle(apiPrefix+"reload", s.changing(bodyBytesMax, s.reload))
+	s.talk(mux)
+	mux.Handle(apiPrefix, s.asking(public, func(r *http.Request) (any, error) {
 		return nil, &Refusal{Status: http.StatusNotFound,
-			Text: "there is no such thing; there are status, connections, rooms, closes, kick, say, drain, shed and reload under " + apiPrefix}
+			Text: "there is no such thing; there are status, connections, rooms, closes, kick, say, drain, shed, reload, publish, history and members under " + apiPrefix}
 	}))
 }

@@ -15,7 +15,7 @@ import (
 
 func TestQuestionsArriveAsTheyWereAsked(t *testing.T) {
 	_, socket, d := door(t, admin.Config{Addr: "127.0.0.1:0"})
-	network := netip.MustParsePrefix("10.0.0.0/8")
+	network, seq, oldest := netip.MustParsePrefix("10.0.0.0/8"), uint64(1<<63), uint64(0)
 	for _, c := range []struct {
 		path string
 		q    interface{ Values() url.Values }
@@ -25,6 +25,10 @@ func TestQuestionsArriveAsTheyWereAsked(t *testing.T) {
 		{"connections", admin.ConnectionsQuery{Limit: 100, Sample: 10}},
 		{"rooms", admin.RoomsQuery{Match: "tea-*", Sort: "rate", Limit: 9}},
 		{"closes", admin.ClosesQuery{ID: "0-1-a", User: "b", Room: "c", Address: network, Reason: "slow", Since: admin.Span(time.Minute), Handshakes: true, Limit: 4}},
+		{"history", admin.HistoryQuery{Room: "@bob", Before: 1 << 63, Limit: 1000}},
+		{"history", admin.HistoryQuery{Room: "tea 聊", After: &seq, Limit: 50}},
+		{"history", admin.HistoryQuery{Room: "tea", After: &oldest, Limit: 1}},
+		{"members", admin.MembersQuery{Room: "tea&x=1"}},
 	} {
 		status, body := overSocket(t, socket, "GET", "/v1/"+c.path+"?"+c.q.Values().Encode(), "", "")
 		if status != 200 || len(d.asked) == 0 || !reflect.DeepEqual(d.asked[len(d.asked)-1], c.q) {
@@ -76,6 +80,35 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 		{"POST /v1/shed", `{"share":1.1}`, 400, "at most 1"},
 		{"POST /v1/shed", `{"to":-1}`, 400, "fewer"},
 		{"POST /v1/reload", `{"force":true}`, 400, "force"},
+		{"GET /v1/publish", "", 405, "POST"},
+		{"POST /v1/publish", "", 400, "where: give one of room and user"},
+		{"POST /v1/publish", `{"room":"tea","user":"bob","text":"x"}`, 400, "where"},
+		{"POST /v1/publish", `{"room":"tea"}`, 400, "what: give one of text, json and data"},
+		{"POST /v1/publish", `{"room":"tea","text":"x","json":null}`, 400, "what"},
+		{"POST /v1/publish", `{"room":"tea","text":"x","data":""}`, 400, "what"},
+		{"POST /v1/publish", `{"room":"tea","text":null}`, 400, "what"},
+		{"POST /v1/publish", `{"room":"tea","text":7}`, 400, "number"},
+		{"POST /v1/publish", `{"room":"tea","data":"%"}`, 400, "base64"},
+		{"POST /v1/publish", `{"room":"tea","text":"x","keys":"y"}`, 400, `unknown field "keys"`},
+		{"POST /v1/publish", `{"room":"` + strings.Repeat("x", 66) + `","text":"x"}`, 400, "room has 66 bytes; allowed: at most 65"},
+		{"POST /v1/publish", `{"user":"` + strings.Repeat("x", 65) + `","text":"x"}`, 400, "user has 65 bytes"},
+		{"POST /v1/publish", `{"room":"tea","text":"x","key":"` + strings.Repeat("x", 65) + `"}`, 400, "key has 65 bytes"},
+		{"POST /v1/publish", `{"room":"tea","text":"x","key":"a\n"}`, 400, "U+000A"},
+		{"POST /v1/publish", `{"room":"tea","text":"x","as":"a\u0000"}`, 400, "U+0000"},
+		{"POST /v1/publish", "{\"room\":\"tea\",\"text\":\"x\",\"name\":\"a\xff\"}", 400, "U+FFFD"},
+		{"POST /v1/publish", `{"room":"tea","text":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "1048576"},
+		{"GET /v1/history", "", 400, "which room"},
+		{"GET /v1/history?room=tea&before=0", "", 400, "leave before out"},
+		{"GET /v1/history?room=tea&before=5&after=0", "", 400, "two questions"},
+		{"GET /v1/history?room=tea&after=-1", "", 400, "not the seq"},
+		{"GET /v1/history?room=tea&before=18446744073709551616", "", 400, "not the seq"},
+		{"GET /v1/history?room=tea&limit=1001", "", 400, "1 to 1000"},
+		{"GET /v1/history?room=tea&since=5", "", 400, `"since" is unknown; allowed: after, before, limit, room`},
+		{"GET /v1/history?room=tea&room=cake", "", 400, "once"},
+		{"GET /v1/history?room=a%0ab", "", 400, "U+000A"},
+		{"POST /v1/history?room=tea", "", 405, "not allowed"},
+		{"GET /v1/members", "", 400, "which room"},
+		{"GET /v1/members?room=tea&limit=5", "", 400, `"limit" is unknown; allowed: room`},
 	} {
 		method, path, _ := strings.Cut(c.request, " ")
 		status, text := overSocket(t, socket, method, path, "", c.body)
@@ -98,6 +131,7 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 func TestOrdersArriveWithWhoGaveThem(t *testing.T) {
 	addr, socket, d := door(t, admin.Config{Addr: "127.0.0.1:0", Key: theKey})
 	delay, none, to := admin.Span(5*time.Second), admin.Span(0), 0
+	hello, empty := "hello", ""
 	for _, c := range []struct {
 		path, body string
 		want       any
@@ -110,6 +144,14 @@ func TestOrdersArriveWithWhoGaveThem(t *testing.T) {
 		{"shed", `{"to":0,"over":"5s"}`, admin.Shed{To: &to, Over: &delay}},
 		{"shed", `{"stop":true}`, "stop"},
 		{"reload", "{}", "reload"},
+		{"publish", `{"room":"tea","text":"hello","key":"k1","as":"bob","name":"Bob B."}`,
+			admin.Publish{Room: "tea", Content: admin.Content{Text: &hello}, Key: "k1", As: "bob", Name: "Bob B."}},
+		{"publish", `{"user":"bob","text":""}`, admin.Publish{User: "bob", Content: admin.Content{Text: &empty}}},
+		{"publish", `{"room":"@bob","json":{"n":12345678901234567890, "a":[]}}`,
+			admin.Publish{Room: "@bob", Content: admin.Content{JSON: json.RawMessage(`{"n":12345678901234567890, "a":[]}`)}}},
+		{"publish", `{"room":"tea","json":null}`, admin.Publish{Room: "tea", Content: admin.Content{JSON: json.RawMessage("null")}}},
+		{"publish", `{"room":"tea","data":""}`, admin.Publish{Room: "tea", Content: admin.Content{Data: []byte{}}}},
+		{"publish", `{"room":"tea","data":"AP8="}`, admin.Publish{Room: "tea", Content: admin.Content{Data: []byte{0, 255}}}},
 	} {
 		if status, body := overSocket(t, socket, "POST", "/v1/"+c.path, "", c.body); status != 200 {
 			t.Errorf("%s %s: %d %s", c.path, c.body, status, body)

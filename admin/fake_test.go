@@ -7,7 +7,7 @@ import (
 	"throng/admin"
 )
 
-// desk is an Operator that notes what reaches it.
+// desk is an Operator and a Talker that notes what reaches it.
 type desk struct {
 	mu     sync.Mutex
 	orders []any
@@ -85,4 +85,16 @@ func (d *desk) StopShed(who admin.Caller) bool { return d.order(who, "stop") == 
 
 func (d *desk) Reload(who admin.Caller) (admin.Reloaded, error) {
 	return admin.Reloaded{Changed: []admin.Change{{Name: "idle-timeout", From: "1m", To: "2m"}}}, d.order(who, "reload")
+}
+
+func (d *desk) Publish(_ context.Context, who admin.Caller, p admin.Publish) (admin.Published, error) {
+	return admin.Published{Room: "tea", Seq: 7, Stored: true}, d.order(who, p)
+}
+
+func (d *desk) History(_ context.Context, q admin.HistoryQuery) (admin.HistoryPage, error) {
+	return admin.HistoryPage{Room: q.Room, Messages: []admin.Message{}}, d.ask(q)
+}
+
+func (d *desk) Members(_ context.Context, q admin.MembersQuery) (admin.MembersPage, error) {
+	return admin.MembersPage{Room: q.Room, Members: []admin.Member{}}, d.ask(q)
 }

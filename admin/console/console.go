@@ -1,5 +1,5 @@
-// Package console is throng's command line for operators: what a node is asked and told over its private port, and how the answers look
-// to people.
+// Package console is throng's command line for operators, and for scripts that act as an application: what a node is asked and told over
+// its private port, and how the answers look to people.
 package console
 
 import (
@@ -25,12 +25,15 @@ type Commands struct {
 	Drain       DrainCmd       `cmd:"" help:"Stop a node as SIGTERM does, and show how far it is."`
 	Shed        ShedCmd        `cmd:"" help:"Move some connections to other nodes, the idle first."`
 	Reload      ReloadCmd      `cmd:"" help:"Have a node read its settings anew, as SIGHUP does."`
+	Publish     PublishCmd     `cmd:"" help:"Say something in a room or to a user, as a member would."`
+	History     HistoryCmd     `cmd:"" help:"List what was said in a room."`
+	Members     MembersCmd     `cmd:"" help:"List who is in a room."`
 }
 
 // Target is which node a command is for, and how it answers.
 type Target struct {
 	Admin        string `placeholder:"ADDR" help:"The node's private port, host:port, or its socket, unix:PATH. By default the socket of this user's node on port 8080, that of the service, or 127.0.0.1:8081, whichever is there."`
-	AdminKeyFile string `placeholder:"FILE" help:"File with the node's key. Over TCP changes need it; a socket needs none."`
+	AdminKeyFile string `placeholder:"FILE" help:"File with the node's key. Over TCP, changes and reading what was said need it; a socket needs none."`
 	JSON         bool   `name:"json" help:"Print JSON, as the node sends it."`
 }
 
