@@ -88,7 +88,7 @@ type Config struct {
 	Node string `group:"Recording" default:"auto" help:"Name of this node. auto is the host's name and the port."`
 
 	// TokenKeyFile turns tokens on.
-	TokenKeyFile string `group:"Identity" live:"" default:"" placeholder:"FILE" help:"Key that tokens (JWT) are checked with: a shared secret, a public key in PEM, or a JWKS file. None: no tokens are taken, and everybody is a guest. throng reload reads it anew."`
+	TokenKeyFile string `group:"Identity" default:"" placeholder:"FILE" help:"Key that tokens (JWT) are checked with: a shared secret, a public key in PEM, or a JWKS file. None: no tokens are taken, and everybody is a guest. throng reload reads it anew."`
 	// TokenIssuer is checked only if it is known.
 	TokenIssuer string `group:"Identity" default:"" help:"Who must have issued a token (iss). Empty: anybody with the key."`
 	// TokenAudience likewise.

@@ -22,7 +22,7 @@ func listenPrivate(o *operator) (*admin.Server, error) {
 	if cfg.Admin == "" && socket == "" {
 		return nil, nil
 	}
-	s, err := admin.Listen(admin.Config{Addr: cfg.Admin, Socket: socket, Key: key, Source: o, Ready: o.rooms.Ready, Operator: o, Logger: o.log})
+	s, err := admin.Listen(admin.Config{Addr: cfg.Admin, Socket: socket, Key: key, Source: o, Ready: o.rooms.Ready, Operator: o, Talker: o, Logger: o.log})
 	if err != nil {
 		return nil, fmt.Errorf("%w; %s", err, privateHint)
 	}

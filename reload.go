@@ -118,7 +118,13 @@ func (o *operator) reload() (done admin.Reloaded, err error) {
 		err = o.private.CheckKey(key)
 	}
 	if err == nil {
+		_, err = tokensOf(&next) // nothing is taken back once something has changed
+	}
+	if err == nil {
 		err = o.node.SetLimits(engineLimits(&next))
+	}
+	if err == nil && o.tokens != nil {
+		err = o.tokens.Reload()
 	}
 	if err != nil {
 		return done, refused([]string{withoutPackage(err)})

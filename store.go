@@ -154,7 +154,7 @@ func tokensOf(c *Config) (*token.Verifier, error) {
 	if c.TokenKeyFile == "" {
 		return nil, nil
 	}
-	v, err := token.New(token.Config{File: c.TokenKeyFile, Issuer: c.TokenIssuer, Audience: c.TokenAudience})
+	v, err := token.New(token.Config{File: c.TokenKeyFile, Issuer: c.TokenIssuer, Audience: c.TokenAudience, Leeway: tokenLeeway})
 	if err != nil {
 		return nil, fmt.Errorf("token-key-file: %w", err)
 	}

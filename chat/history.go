@@ -55,28 +55,34 @@ func (s *session) history(req *envelope.Request) {
 
 // sendHistory answers with as much of a page as may be sent at once: its beginning if it was read forwards, else its end.
 func (s *session) sendHistory(id []byte, name, epoch string, list []entry, more, forwards bool) {
-	bytes, n := 0, 0
-	for n < len(list) {
-		e := list[n]
-		if !forwards {
-			e = list[len(list)-1-n]
+	if n := fitting(list, historyBytesMax, forwards); n < len(list) {
+		more = true
+		if forwards {
+			list = list[:n]
+		} else {
+			list = list[len(list)-n:]
 		}
-		if bytes += len(e.message); bytes > historyBytesMax && n > 0 {
-			more = true
-			break
-		}
-		n++
-	}
-	if forwards {
-		list = list[:n]
-	} else {
-		list = list[len(list)-n:]
 	}
 	messages := make([]envelope.Stored, len(list))
 	for i := range list {
 		messages[i] = list[i].stored()
 	}
 	s.send(envelope.AppendHistory(nil, id, name, epoch, messages, more))
+}
+
+// fitting counts how many messages fit into so many bytes, one at least: from the first on, or from the last back.
+func fitting(list []entry, bytes int, forwards bool) (n int) {
+	for n < len(list) {
+		e := list[n]
+		if !forwards {
+			e = list[len(list)-1-n]
+		}
+		if bytes -= len(e.message); bytes < 0 && n > 0 {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // part gets a part of a room's history, from memory if it is there, and calls f with it, at once or later on a goroutine of the server's.

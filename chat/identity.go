@@ -149,9 +149,9 @@ func (who *identity) mayJoin(p *Policy, room string) bool {
 // mayPublish reports whether somebody may say something in a room. Whoever may not join one may not speak in it either, but for inboxes.
 func (who *identity) mayPublish(p *Policy, room string, member bool) bool {
 	if isInbox(room) {
-		return who.may(p.Publish, true)
+		return who.may(p.Publish, true) && (who.claims == nil || who.claims.Publish == nil || who.claims.AllowsPublish(room))
 	}
-	return who.may(p.Publish, member) && who.mayJoin(p, room)
+	return who.may(p.Publish, member) && who.mayJoin(p, room) && (who.claims == nil || who.claims.AllowsPublish(room))
 }
 
 // nameBytes is the longest display name.

@@ -65,8 +65,9 @@ type HistoryPage struct {
 	More     bool
 }
 
-// History returns messages of a room: behind after if that is not 0, else the newest before before, or of all. Any goroutine but a loop's.
-func (s *Server) History(ctx context.Context, room string, after, before uint64, limit int) (found HistoryPage, err error) {
+// History returns messages of a room: behind after if that is given, else the newest before before, or of all; at most limit, and no
+// more than fit into so many bytes, but one. Any goroutine but a loop's.
+func (s *Server) History(ctx context.Context, room string, after *uint64, before uint64, limit, bytes int) (found HistoryPage, err error) {
 	if refused := checkRoom([]byte(room)); refused != nil {
 		return found, fmt.Errorf("%w: %s", ErrName, refused.Text)
 	}
@@ -78,7 +79,16 @@ func (s *Server) History(ctx context.Context, room string, after, before uint64,
 		err  error
 	}
 	done := make(chan outcome, 1)
-	s.part(room, page{after: after, before: before, hasAfter: after > 0, hasBefore: before > 0, limit: limit}, func(list []entry, more bool, epoch string, err error) {
+	q := page{before: before, hasBefore: before > 0, hasAfter: after != nil, limit: limit}
+	if after != nil {
+		q.after = *after
+	}
+	s.part(room, q, func(list []entry, more bool, epoch string, err error) {
+		if n := fitting(list, bytes, q.hasAfter); n < len(list) && q.hasAfter {
+			list, more = list[:n], true
+		} else if n < len(list) {
+			list, more = list[len(list)-n:], true
+		}
 		o := outcome{HistoryPage{Epoch: epoch, More: more}, err}
 		for _, e := range list {
 			o.page.Messages = append(o.page.Messages, e.message)
