@@ -164,7 +164,7 @@ func (r *room) learnHead() {
 		s.again(r)
 	} else {
 		r.state, r.sure = roomOpen, true
-		r.advance(head, epoch)
+		r.advance(p.before(head), epoch)
 		r.filled = head == 0
 		r.catchUp(false)
 		r.askAround()
@@ -173,6 +173,15 @@ func (r *room) learnHead() {
 	for _, f := range waits {
 		f(err)
 	}
+}
+
+// before is the number behind which everything has to be told: the newest in the store, unless something that has arrived since the room began to open
+// is among what the store already has. Raw clients are in by then, and are to hear it.
+func (p *pending) before(head uint64) uint64 {
+	if p != nil && len(p.arrived) > 0 && p.arrived[0].seq <= head {
+		return p.arrived[0].last
+	}
+	return head
 }
 
 // advance sets what the newest message is, of which nobody here was told.
