@@ -31,33 +31,44 @@ type fakeLoop struct {
 func newFakeLoop(t testing.TB, cfg Config, h Handler) *fakeLoop {
 	t.Helper()
 	cfg.Loops = 1
+	return newFakeLoops(t, cfg, h)[0]
+}
+
+// newFakeLoops makes as many as the configuration says, of one engine. Their clock is
+// the first one's.
+func newFakeLoops(t testing.TB, cfg Config, h Handler) (loops []*fakeLoop) {
+	t.Helper()
 	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	if err := cfg.check(); err != nil {
 		t.Fatal(err)
 	}
 	e := newEngine(cfg, h)
 	e.gate = &gate{engine: e}
-	f := &fakeLoop{t: t, clock: 1e9}
-	e.clock = func() int64 { return f.clock }
-	l, err := newLoop(e, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if l.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		t.Fatal(err)
-	}
-	e.loops = []*loop{l}
-	f.loop = l
-	t.Cleanup(func() {
-		for _, c := range f.conns {
-			c.hangUp()
+	for i := range cfg.Loops {
+		f := &fakeLoop{t: t, clock: 1e9}
+		if loops = append(loops, f); i == 0 {
+			e.clock = func() int64 { return f.clock }
 		}
-		_ = l.bell.far.Close()
-		_ = unix.Close(l.epfd)
-		l.stop()
-		l.release()
-	})
-	return f
+		l, err := newLoop(e, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		e.loops = append(e.loops, l)
+		f.loop = l
+		t.Cleanup(func() {
+			for _, c := range f.conns {
+				c.hangUp()
+			}
+			_ = l.bell.far.Close()
+			_ = unix.Close(l.epfd)
+			l.stop()
+			l.release()
+		})
+	}
+	return loops
 }
 
 // ring runs the bell's turn until it has nothing left to do.
@@ -94,6 +105,14 @@ type fakeConn struct {
 // dialRaw opens a connection without a word.
 func (f *fakeLoop) dialRaw() *fakeConn {
 	f.t.Helper()
+	fc := f.pair()
+	f.OnOpen(fc)
+	return fc
+}
+
+// pair makes a connection that the loop has not been told of.
+func (f *fakeLoop) pair() *fakeConn {
+	f.t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		f.t.Fatal(err)
@@ -103,6 +122,21 @@ func (f *fakeLoop) dialRaw() *fakeConn {
 	f.conns = append(f.conns, fc)
 	f.arriving = fc.c
 	f.OnOpen(fc)
+	return fc
+}
+
+// member opens a connection of an outfit, without a request and without OnOpen. The
+// callback it stands for must be entered.
+func (f *fakeLoop) member(o outfit, sendBuffer int) *fakeConn {
+	f.t.Helper()
+	fc := f.pair()
+	if sendBuffer > 0 {
+		_ = unix.SetsockoptInt(fc.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	}
+	c := fc.c
+	c.gc, c.fd, c.outfit, c.state = fc, int32(fc.fd), o, stateOpen
+	f.open++
+	f.arm(c, classOpen, 0)
 	return fc
 }
 
