@@ -89,9 +89,9 @@ func (c *Conn) lastWords() {
 }
 
 // speakOut lets input through that was held back for the others' sake or a topic's.
-// What the handler holds it did not want to have.
+// What the handler holds it does not want to have.
 func (c *Conn) speakOut() {
-	if c.extra != nil && c.extra.held != nil && c.state == stateOpen && !c.onHold() {
+	if c.extra != nil && c.extra.held != nil && c.state == stateOpen {
 		c.loop.flushing = true
 		defer func() { c.loop.flushing = false }()
 		c.resume()
