@@ -21,6 +21,9 @@ FUZZERS := \
 	bench/FuzzFragments \
 	bench/FuzzFrame \
 	bench/report/FuzzRead \
+	broker/FuzzAck \
+	broker/FuzzNodeMessage \
+	broker/FuzzRoomToken \
 	chat/FuzzRoomOf \
 	chat/token/FuzzClaims \
 	chat/token/FuzzKeys \

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -76,6 +77,9 @@ type Broker struct {
 	change    sync.Mutex // of opened and session; held while the handler is told, so that it hears each change in its order
 	reached   bool       // opened was true before
 }
+
+// goroutinesWait is what handlers have to return when the broker is closed.
+const goroutinesWait = 5 * time.Second
 
 // Open begins. With the embedded server it returns when messages can be stored; with servers elsewhere at once, also when none can be reached: it goes
 // on trying until Close, and Handler.Connected says when it got there. The handler may be called before Open returns.
@@ -164,7 +168,9 @@ func (b *Broker) close(ctx context.Context) error {
 	b.keepLast(ctx)
 	close(b.quit)
 	b.hangUp()
-	b.running.Wait()
+	if waitErr := b.awaitGoroutines(); err == nil {
+		err = waitErr
+	}
 	for _, done := range b.pending.end() {
 		done(Ack{}, ErrClosed)
 	}
@@ -178,6 +184,21 @@ func (b *Broker) close(ctx context.Context) error {
 		b.server.unlock()
 	}
 	return err
+}
+
+// awaitGoroutines waits for our goroutines, so that the handler is not called any more, but not for ever for a handler that does not return.
+func (b *Broker) awaitGoroutines() error {
+	ended := make(chan struct{})
+	go func() {
+		b.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(goroutinesWait):
+	}
+	return errors.New("broker: a handler does not return")
 }
 
 func (b *Broker) awaitPending(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -371,8 +372,10 @@ func TestSettings(t *testing.T) {
 // TestSlowRooms: rooms on a lane that is too slow hear of their gaps, each of its own.
 func TestSlowRooms(t *testing.T) {
 	s := startNATS(t, childOrder{})
-	r := open(t, Config{URLs: []string{s.url()}}).ready()
+	r := open(t, Config{URLs: []string{s.url()}, AckTimeout: time.Minute}).ready()
 	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	defer release()
 	r.onStored = func() { <-hold }
 	if err := r.Watch(0, "tea"); err != nil {
 		t.Fatal(err)
@@ -391,7 +394,7 @@ func TestSlowRooms(t *testing.T) {
 		}
 	}
 	r.await("a gap", func() bool { return slices.Contains(r.gapped, "0/tea") })
-	close(hold)
+	release()
 	if err := r.main.Flush(); err != nil {
 		t.Fatal(err)
 	}

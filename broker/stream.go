@@ -17,7 +17,7 @@ import (
 const (
 	epochKey = "throng.epoch" // in a stream's metadata
 
-	askTimeout = 5 * time.Second // what JetStream may take to answer about a stream
+	askTimeout = 3 * time.Second // what JetStream may take to answer about a stream; it does not answer at all while it has no leader
 )
 
 // stream is one class of rooms: one stream of JetStream, in which each room is a subject.
@@ -103,9 +103,7 @@ func (b *Broker) settle(ctx context.Context) error {
 	b.settling.Lock()
 	defer b.settling.Unlock()
 	session := b.session.Load()
-	ctx, cancel := context.WithTimeout(ctx, askTimeout*time.Duration(1+len(b.streams)))
-	defer cancel()
-	if err := b.main.FlushWithContext(ctx); err != nil { // the server knows all our subscriptions
+	if err := b.main.FlushTimeout(askTimeout); err != nil { // the server knows all our subscriptions
 		return fmt.Errorf("broker: %w", err)
 	}
 	for _, s := range b.streams {
@@ -153,6 +151,8 @@ func (b *Broker) positions() map[string]markStream {
 }
 
 func (b *Broker) settleStream(ctx context.Context, s *stream) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	first := *s.epoch.Load() == ""
 	seen := s.last.Load() // before JetStream is asked, so that its answer cannot be older
 	have, err := b.js.Stream(ctx, s.full)
