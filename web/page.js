@@ -1,228 +1,285 @@
-// The chat page: the room that its address names, a line to write in, and how the connection is.
-// What others say gets into the page through textContent only.
+// The chat page: where one is, what one writes, and how the connection is.
 
-import { Client } from "./throng.js";
+import { Throng } from "./throng.js";
+import { Talks, wrongWith } from "./talks.js";
+import { Log } from "./log.js";
+import { pathOf, showPeople, showTalks, walk } from "./lists.js";
+import { face } from "./face.js";
 
-const LINES_MAX = 1000; // kept in the page
-const CHARS_MAX = 1 << 20; // in them: a message may be 64 KiB
-const UNSURE_MAX = 100; // own messages whose return is waited for
-const NAME_BYTES_MAX = 64;
-const FRAME_MS = 16; // what is said within one is shown together
-const NEAR_PX = 48; // this close to the end counts as reading along
+const TYPING_MS = 3000; // between two signals that one is typing
+const NAME_CHARS_MAX = 32;
 
 const $ = (id) => document.getElementById(id);
-const [log, empty, newer, say, text, go, field, state, word, wait, retry] =
-  ["log", "empty", "newer", "say", "text", "go", "room", "state", "word", "wait", "retry"].map($);
+const [say, text, go, room, state, word, banner, cause, wait, retry, newer, typing, here, naming] =
+  ["say", "text", "go", "room", "state", "word", "banner", "cause", "wait", "retry", "newer", "typing", "here", "naming"].map($);
 
-let client, room;
-let queue = []; // lines to be shown
-let unsure = []; // own messages that have not come back, oldest first
-let chars = 0;
-let minute; // of the line before
-let unseen = 0; // lines below what is visible, or come while the tab was hidden
-let atEnd = true;
+// store is what the browser keeps for the next visit, if it does.
+const store = {
+  get(key) { try { return JSON.parse(localStorage.getItem("throng." + key)); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem("throng." + key, JSON.stringify(value)); } catch { /* then it is forgotten */ } },
+};
+const session = {
+  getItem(key) { try { return localStorage.getItem(key); } catch { return null; } },
+  setItem(key, value) { try { localStorage.setItem(key, value); } catch { /* another guest next time */ } },
+};
+
+const client = new Throng(location.origin, { name: store.get("name") ?? undefined, storage: session });
+const talks = new Talks(client, store);
+const log = new Log($("log"), $("start"), talks, {
+  again: (talk, entry) => talks.again(talk, entry),
+  drop: (talk, entry) => talks.drop(talk, entry),
+  person: (user, name) => move(talks.direct(user, name)),
+  seen,
+});
+
 let lostAt = 0; // when the connection went, 0 while it stands
 let clock;
+let typed = 0; // when one was last said to be typing
 let shift = false;
 
-// The room.
+// Where one is.
 
-function roomOf(path) {
-  if (path === "/") return "lobby";
-  try { return decodeURIComponent(path.slice(7)); } catch { return ""; }
+// talkOf is what an address names, or the lobby.
+function talkOf(path) {
+  let name = "lobby";
+  try { name = path === "/" ? name : decodeURIComponent(path.slice(7)); } catch { /* no name at all */ }
+  if (/^@./.test(name)) return talks.all.get(name) ?? talks.direct(name.slice(1), talks.all.get("#" + name)?.title);
+  return talks.room(wrongWith(name) ? "lobby" : name);
 }
 
-function pathOf(name) {
-  return name === "lobby" ? "/" : "/rooms/" + encodeURIComponent(name).replaceAll("%3A", ":");
+function enter(talk) {
+  if (talks.current) talks.current.draft = text.value;
+  talks.enter(talk);
+  text.value = talk.draft;
+  const direct = talk.kind === "direct";
+  document.body.classList.toggle("direct", direct);
+  text.placeholder = direct ? `Message ${talk.title}` : `Message #${talk.title}`;
+  drawer("");
+  log.show(talk);
+  about();
+  shown();
 }
 
-// wrongWith says why a name cannot be a room's, as the server would.
-function wrongWith(name) {
-  if (name.startsWith("@")) return "Names that begin with @ are reserved.";
-  if (!/^[\p{L}\p{N}_~:.-]+$/u.test(name)) return "A name is made of letters, digits and _ ~ : . -";
-  if (name === "." || name === "..") return "Dots alone are no name.";
-  return new TextEncoder().encode(name).length > NAME_BYTES_MAX ? "That name is too long." : "";
-}
-
-function enter() {
-  client?.close();
-  room = field.value = roomOf(location.pathname);
-  queue = [];
-  unsure = [];
-  log.replaceChildren(empty);
-  chars = lostAt = 0;
-  atEnd = true;
-  minute = "";
-  seen();
-  client = new Client(location.origin.replace("http", "ws") + pathOf(room));
-  client.addEventListener("message", (e) => heard(e.data));
-  client.addEventListener("state", (e) => changed(e.detail));
-  client.connect();
-}
-
-function move(name) {
-  if (name !== room) {
-    history.pushState(null, "", pathOf(name));
-    enter();
+function move(talk) {
+  if (talk !== talks.current) {
+    history.pushState(null, "", pathOf(talk));
+    enter(talk);
   }
+  drawer("");
   text.focus();
 }
 
+// about is what the header says of the talk, and who is here.
+function about() {
+  const talk = talks.current;
+  if (!talk) return;
+  const direct = talk.kind === "direct";
+  $("mark").replaceChildren(direct ? face(talk.name, talk.title) : "#");
+  $("title").textContent = talk.title;
+  const n = talk.room?.count ?? 0;
+  $("count").textContent = n.toLocaleString();
+  $("about").textContent = direct ? "Direct messages" : talk.room.state === "refused" ? "You are not let in"
+    : talk.recorded === null ? "" : `${n.toLocaleString()} here${talk.recorded ? "" : " · nothing is kept"}`;
+  if (!direct) showPeople($("people"), talk.room, client.user, (user, name) => move(talks.direct(user, name)));
+}
+
+function seen() {
+  const talk = talks.current;
+  if (talk && log.atEnd && !document.hidden) talks.read(talk);
+  newer.hidden = log.atEnd || !log.unseen;
+  newer.textContent = `${log.unseen} new ${log.unseen === 1 ? "message" : "messages"} ↓`;
+  badge();
+}
+
+function badge() {
+  const talk = talks.current;
+  const unread = [...talks.all.values()].reduce((n, t) => n + t.unread, 0);
+  const others = unread - (talk?.unread ?? 0);
+  const name = talk?.kind === "direct" ? talk.title : `#${talk?.title ?? ""}`;
+  document.title = `${unread && (document.hidden || others) ? `(${unread}) ` : ""}${name} · throng`;
+  $("elsewhere").textContent = others > 99 ? "99+" : others || "";
+}
+
+function lists() {
+  showTalks($("rooms"), $("directs"), talks, { go: move, leave: (talk) => {
+    if (talk === talks.current) move(talks.room("lobby"));
+    talks.leave(talk);
+  } });
+  $("nobody").hidden = talks.directs.length > 0;
+  badge();
+}
+
+function shown() {
+  const names = talks.typists(talks.current);
+  typing.textContent = !names.length ? "" : names.length === 1 ? `${names[0]} is typing…`
+    : names.length === 2 ? `${names[0]} and ${names[1]} are typing…` : `${names.length} people are typing…`;
+}
+
+let listing = false;
+talks.addEventListener("list", () => {
+  if (listing) return;
+  listing = true;
+  queueMicrotask(() => {
+    listing = false;
+    lists();
+  });
+});
+const ofCurrent = (f) => (e) => { if (e.detail.talk === talks.current) f(); };
+talks.addEventListener("people", ofCurrent(about));
+talks.addEventListener("changed", ofCurrent(about));
+talks.addEventListener("typing", ofCurrent(shown));
+onpopstate = () => enter(talkOf(location.pathname));
+
 go.onsubmit = (e) => {
   e.preventDefault();
-  const name = field.value.trim().replace(/^#/, "").normalize();
-  field.setCustomValidity(wrongWith(name));
-  if (field.reportValidity()) move(name);
+  const name = room.value.trim().replace(/^#/, "").normalize();
+  room.setCustomValidity(name ? wrongWith(name) : "Which room?");
+  if (!room.reportValidity()) return;
+  room.value = "";
+  move(talks.room(name));
 };
-field.oninput = () => field.setCustomValidity("");
-field.onfocus = () => field.select();
-field.onblur = () => { field.value = room; };
+room.oninput = () => room.setCustomValidity("");
 $("home").onclick = (e) => {
   if (e.ctrlKey || e.metaKey || e.shiftKey) return;
   e.preventDefault();
-  move("lobby");
+  move(talks.room("lobby"));
 };
-onpopstate = enter;
+
+// drawer opens one of the two lists where the page is too narrow for them: side, here or neither.
+function drawer(which) {
+  document.body.dataset.drawer = which;
+  $("open-side").ariaExpanded = String(which === "side");
+  $("open-here").ariaExpanded = String(which === "here");
+}
+$("open-side").onclick = () => {
+  drawer("side");
+  $("side").querySelector("[aria-current]")?.focus();
+};
+$("open-here").onclick = () => {
+  const narrow = getComputedStyle($("shade")).getPropertyValue("--narrow") === "1";
+  if (narrow) drawer("here");
+  else document.body.classList.toggle("alone");
+};
+$("shade").onclick = () => drawer("");
+for (const list of [$("side"), here]) list.onkeydown = walk;
+
+// Who one is.
+
+function whoami() {
+  const name = client.name ?? store.get("name") ?? "…";
+  $("my-name").textContent = name;
+  $("my-face").replaceChildren(face(client.user ?? "", name));
+  $("rename").disabled = client.guest === false;
+  $("hello").hidden = client.guest !== true || store.get("name") !== null || store.get("hello") === false;
+  $("hello-name").textContent = name;
+}
+
+function askName() {
+  $("name").value = store.get("name") ?? "";
+  $("name").placeholder = client.name ?? "";
+  $("name-error").textContent = "";
+  naming.showModal();
+  $("name").select();
+}
+$("rename").onclick = $("hello-choose").onclick = askName;
+$("hello-not").onclick = () => {
+  store.set("hello", false);
+  whoami();
+};
+$("name-cancel").onclick = () => naming.close();
+naming.onclose = () => text.focus();
+$("name-form").onsubmit = async (e) => {
+  e.preventDefault();
+  const name = $("name").value.trim().normalize().slice(0, NAME_CHARS_MAX);
+  if (!name) return;
+  try {
+    await client.rename(name);
+  } catch (error) {
+    if (!["lost", "offline"].includes(error.code)) {
+      $("name-error").textContent = [error.message, error.hint].filter(Boolean).join(". ");
+      return;
+    }
+  }
+  store.set("name", name);
+  whoami();
+  naming.close();
+};
 
 // The connection.
 
 const CAUSES = {
   idle: "You were silent for long and were let go. Press a key or touch the page to come back.",
-  refused: "The server does not let you into this room.",
+  refused: "The server does not let you in.",
   restart: "The server is restarting.",
   fast: "Too fast: that was more than the server takes from one person.",
+  network: "There is no network.",
 };
 const WORDS = { idle: "let go", restart: "restarting", fast: "too fast", network: "no network", refused: "refused" };
 
-function changed({ state: now, why, until, code }) {
+function changed({ state: now, why, until, reason }) {
   if (now === "closed") return;
-  show(now, now === "waiting" || now === "away" ? WORDS[why] ?? "offline" : now, until);
+  state.dataset.state = now;
+  word.textContent = now === "waiting" || now === "away" ? WORDS[why] ?? "offline" : now;
+  if (now === "online") lostAt = 0;
+  else if (why && !lostAt) lostAt = Date.now();
+  if (why) {
+    cause.textContent = `${CAUSES[why] ?? "There is no connection to the server."}${why === "refused" && reason ? ` (${reason})` : ""}`
+      + (why === "idle" ? "" : " What you write is kept, and sent when you are back.");
+  }
+  banner.hidden = !lostAt;
   retry.hidden = !["lost", "network", "refused"].includes(why);
-  if (now === "online" && lostAt) {
-    const s = Math.ceil((Date.now() - lostAt) / 1000);
-    notice(`Back after ${s < 120 ? s + " s" : Math.round(s / 60) + " min"}. What was said meanwhile is not shown.`);
-    lostAt = 0;
-  } else if (why && !lostAt) {
-    lostAt = Date.now();
-    notice(code === 1009 ? "That message was longer than the server takes."
-      : CAUSES[why] ?? "There is no connection to the server.");
-  }
-  if (now !== "online") giveBack();
-  if (why === "lost" && client.failures === 3) explain(client);
-}
-
-// A browser hides why a handshake failed. Whether the server is there at all, it tells.
-async function explain(asked) {
-  const { ok } = await fetch("/healthz").catch(() => ({}));
-  if (ok && asked === client && lostAt) {
-    notice("The server is there but refuses: it may be full, or not know this address as its own.");
-  }
-}
-
-function show(kind, said, until) {
-  state.dataset.state = kind;
-  word.textContent = said;
   clearInterval(clock);
   const tick = () => {
     const s = Math.ceil((until - Date.now()) / 1000);
-    wait.textContent = s > 0 ? `: retry in ${s} s` : "";
+    wait.textContent = s > 0 ? `Next try in ${s} s.` : now === "connecting" ? "Connecting…" : "";
   };
   tick();
   if (until) clock = setInterval(tick, 250);
-  say.classList.toggle("off", kind !== "online");
+  if (now === "online") whoami();
+  if (why === "lost" && client.failures === 3) explain();
+  about();
 }
 
-// What did not come back may have arrived or not. Only its author can decide to say it again.
-function giveBack() {
-  if (!unsure.length) return;
-  text.value = [...unsure, text.value].filter(Boolean).join("\n");
-  notice("What you said last may not have arrived. It is back in the field.");
-  unsure = [];
+// A browser hides why a handshake failed. Whether the server is there at all, it tells.
+async function explain() {
+  const { ok } = await fetch("/healthz").catch(() => ({}));
+  if (ok && lostAt) cause.textContent = "The server is there but refuses: it may be full, or not know this address as its own.";
 }
 
-onpointerdown = onkeydown = (e) => {
-  if (client.why === "idle") client.wake();
-  // Escape goes to the newest line and the field; a letter typed nowhere belongs into the field.
-  if (e.key === "Escape") toEnd();
-  const letter = e.key?.length === 1 && e.key !== " " && !e.ctrlKey && !e.metaKey && !e.altKey;
-  if (e.key === "Escape" || (letter && [document.body, log].includes(document.activeElement))) text.focus();
-};
+client.addEventListener("state", (e) => changed(e.detail));
 retry.onclick = () => client.wake();
 document.onvisibilitychange = () => {
   if (document.hidden) return;
   client.wake();
-  if (atEnd) seen();
+  if (log.atEnd) log.toEnd();
 };
+onbeforeunload = (e) => { if (client.pending) e.preventDefault(); };
 
-// What is said.
+// Keys.
 
-function heard(data) {
-  // Everybody's messages come back in one order, so the own ones return in the order they were sent.
-  // Nothing else says whose a raw message is.
-  const nth = unsure.indexOf(data);
-  unsure.splice(0, nth + 1);
-  if (typeof data === "string") line(data, nth < 0 ? "" : "mine");
-  else line(`[binary, ${data.byteLength} bytes]`, "binary");
-}
-
-function notice(said) { line(said, "notice"); }
-
-function line(said, kind) {
-  if (queue.push({ said, kind, at: new Date() }) === 1) setTimeout(flush, FRAME_MS);
-  if (queue.length > LINES_MAX) queue.shift();
-  if (kind !== "notice" && (document.hidden || !atEnd)) unseen++;
-}
-
-function flush() {
-  if (queue.length) empty.remove();
-  for (const { said, kind, at } of queue) {
-    const row = document.createElement("div");
-    const body = document.createElement("p");
-    row.className = "line " + kind;
-    body.dir = "auto";
-    body.textContent = said;
-    row.append(body);
-    const now = at.toLocaleTimeString([], { timeStyle: "short" });
-    if (kind !== "notice" && now !== minute) {
-      row.append(document.createElement("time"));
-      row.lastChild.textContent = minute = now;
-    }
-    log.append(row);
-    chars += said.length;
+onpointerdown = () => { if (client.why === "idle") client.wake(); };
+onkeydown = (e) => {
+  if (client.why === "idle") client.wake();
+  if (naming.open) return;
+  if (e.altKey && (e.key === "ArrowDown" || e.key === "ArrowUp")) {
+    e.preventDefault();
+    const all = [...talks.rooms, ...talks.directs];
+    move(all[(all.indexOf(talks.current) + (e.key === "ArrowDown" ? 1 : -1) + all.length) % all.length]);
+  } else if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "k") {
+    e.preventDefault();
+    drawer("side");
+    room.focus();
+  } else if (e.key === "Escape") { // goes to the newest line and the field
+    drawer("");
+    log.toEnd();
+    text.focus();
+  } else if (e.key.length === 1 && e.key !== " " && !e.ctrlKey && !e.metaKey && !e.altKey
+    && [document.body, $("log")].includes(document.activeElement)) {
+    text.focus(); // a letter typed nowhere belongs into the field
   }
-  queue = [];
-  while (log.childElementCount > LINES_MAX || (chars > CHARS_MAX && log.childElementCount > 1)) {
-    chars -= log.firstChild.firstChild.textContent.length;
-    log.firstChild.remove();
-  }
-  if (atEnd) toEnd();
-  badge();
-}
-
-function toEnd() {
-  atEnd = true;
-  log.scrollTop = log.scrollHeight;
-  if (!document.hidden) seen();
-}
-
-function seen() {
-  unseen = 0;
-  badge();
-}
-
-function badge() {
-  document.title = `${unseen && document.hidden ? `(${unseen}) ` : ""}#${room} · throng`;
-  newer.hidden = atEnd || !unseen;
-  newer.textContent = `${unseen} new ${unseen === 1 ? "message" : "messages"} ↓`;
-}
-
-log.onscroll = () => {
-  atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_PX;
-  if (atEnd && unseen && !document.hidden) seen();
 };
-new ResizeObserver(() => { if (atEnd) toEnd(); }).observe(log);
 newer.onclick = () => {
-  toEnd();
+  log.toEnd();
   text.focus();
 };
 
@@ -231,12 +288,15 @@ newer.onclick = () => {
 say.onsubmit = (e) => {
   e.preventDefault();
   text.focus();
-  const said = text.value;
-  if (!said.trim() || !client.send(said)) return;
-  unsure.push(said);
-  if (unsure.length > UNSURE_MAX) unsure.shift();
+  if (!text.value.trim()) return;
+  talks.say(talks.current, text.value);
   text.value = "";
-  toEnd();
+  typed = 0;
+};
+text.oninput = () => {
+  if (!text.value || Date.now() - typed < TYPING_MS) return;
+  typed = Date.now();
+  talks.typingIn(talks.current);
 };
 // Unlike the key, a line break comes after what an input method makes of Enter.
 text.onkeydown = (e) => { shift = e.shiftKey; };
@@ -246,4 +306,7 @@ text.addEventListener("beforeinput", (e) => {
   say.requestSubmit();
 });
 
-enter();
+enter(talkOf(location.pathname));
+lists();
+whoami();
+client.connect();

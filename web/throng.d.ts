@@ -245,6 +245,8 @@ export class RawClient extends Source<{ state: State }> {
   connect(): void;
   /** false: not online, and nothing was sent. */
   send(data: string | ArrayBuffer | ArrayBufferView): boolean;
+  /** Gives up the connection as if it had been closed with this code, and comes back as after that. */
+  end(code?: number, reason?: string): void;
   wake(): void;
   close(): void;
 }

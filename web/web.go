@@ -2,8 +2,13 @@
 // with. It serves nothing by itself: whoever owns the public port looks a path up and writes it.
 //
 //	page.html    the page, for / and /rooms/NAME
-//	page.js      what the page does; reads the room from its address
-//	throng.js    the connection: opening, backing off, coming back; usable without the page
+//	page.js      what the page does: where one is, what one writes, how the connection is
+//	talks.js     conversations, what was said in them and what was read; touches no page
+//	log.js       the lines of the conversation that is shown
+//	lists.js     rooms, direct messages, and who is here
+//	face.js      what stands for a person
+//	throng.js    the client: connection, rooms, what was not answered; usable without the page
+//	throng.d.ts  its types
 //	throng.css   how it looks, in light and dark
 //	throng.svg   the mark
 package web
@@ -16,7 +21,7 @@ import (
 	"strings"
 )
 
-//go:embed page.html page.js throng.js throng.css throng.svg
+//go:embed page.html page.js talks.js log.js lists.js face.js throng.js throng.d.ts throng.css throng.svg
 var files embed.FS
 
 // csp lets the page have its own files and its own server's WebSocket, and nothing else: no inline
@@ -68,6 +73,7 @@ func load() (page Asset, assets map[string]Asset) {
 		".html": "text/html; charset=utf-8",
 		".js":   "text/javascript; charset=utf-8",
 		".css":  "text/css; charset=utf-8",
+		".ts":   "text/plain; charset=utf-8", // for people and editors; no browser runs it
 		".svg":  "image/svg+xml",
 	}
 	entries, err := files.ReadDir(".")
