@@ -7,7 +7,7 @@ const NEAR_PX = 48; // this close to the end counts as reading along
 const TOP_PX = 240; // this close to the top asks for more
 const GROUP_MS = 5 * 60000; // lines of one person within it stand under one name
 
-const DAY = { weekday: "long", day: "numeric", month: "long" };
+const DAY_MS = 86400000;
 const LINK = /\bhttps?:\/\/[^\s<>"'`]+/gi;
 
 function make(tag, className, text) {
@@ -15,6 +15,16 @@ function make(tag, className, text) {
   if (className) element.className = className;
   if (text !== undefined) element.textContent = text;
   return element;
+}
+
+// dayOf is a day as people say it.
+function dayOf(time) {
+  const day = new Date(time);
+  const is = (other) => day.toDateString() === new Date(other).toDateString();
+  if (is(Date.now())) return "Today";
+  if (is(Date.now() - DAY_MS)) return "Yesterday";
+  const sameYear = day.getFullYear() === new Date().getFullYear();
+  return day.toLocaleDateString([], { weekday: "long", day: "numeric", month: "long", year: sameYear ? undefined : "numeric" });
 }
 
 // linked is text with its addresses made links: built of nodes, and only what the browser reads as http.
@@ -43,6 +53,7 @@ export class Log {
   #entries = new WeakMap(); // row -> its entry
   #acts; // what the buttons in lines do: {again, drop, person, seen}
   #due = false;
+  #top = 0; // where the log was scrolled to last
 
   constructor(log, start, talks, acts) {
     this.#log = log;
@@ -55,7 +66,14 @@ export class Log {
     talks.addEventListener("removed", mine((d) => this.#removed(d)));
     talks.addEventListener("changed", mine((d) => { if (d.entry) this.#fate(d.entry); else this.#head(); }));
     log.addEventListener("scroll", () => this.#scrolled());
+    log.addEventListener("animationstart", () => { if (this.atEnd) this.toEnd(); }); // a fate took its place
     new ResizeObserver(() => { if (this.atEnd) this.toEnd(); }).observe(log);
+  }
+
+  // to scrolls, which is not the reader's doing.
+  #to(top) {
+    this.#log.scrollTop = top;
+    this.#top = this.#log.scrollTop;
   }
 
   // show fills the log with another talk.
@@ -68,7 +86,7 @@ export class Log {
     const fresh = this.#log.querySelector(".fresh");
     this.toEnd();
     if (fresh && fresh.offsetTop < this.#log.scrollTop) {
-      this.#log.scrollTop = fresh.offsetTop - TOP_PX / 2;
+      this.#to(fresh.offsetTop - TOP_PX / 2);
       this.atEnd = false;
     }
     this.#log.ariaBusy = "false";
@@ -77,7 +95,7 @@ export class Log {
 
   toEnd() {
     this.atEnd = true;
-    this.#log.scrollTop = this.#log.scrollHeight;
+    this.#to(this.#log.scrollHeight);
     this.unseen = 0;
     this.#acts.seen();
   }
@@ -95,13 +113,14 @@ export class Log {
     this.#log.ariaBusy = "true";
     const { scrollHeight, scrollTop } = this.#log;
     this.#put(entry, next);
-    this.#log.scrollTop = scrollTop + this.#log.scrollHeight - scrollHeight;
+    this.#to(scrollTop + this.#log.scrollHeight - scrollHeight);
     this.#settle();
   }
 
   #put(entry, next) {
-    const row = this.#row(entry);
-    this.#log.insertBefore(row, (next && this.#rows.get(next)) ?? null);
+    const row = this.#rows.get(entry) ?? this.#row(entry);
+    const after = (next && this.#rows.get(next)) ?? null;
+    if (row.parentNode !== this.#log || row.nextElementSibling !== after) this.#log.insertBefore(row, after);
     this.#arrange(row);
     this.#arrange(row.nextElementSibling);
   }
@@ -139,9 +158,12 @@ export class Log {
     }, FRAME_MS);
   }
 
+  // Lines that have come since may have moved the end away; only who scrolls up leaves it.
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
-    this.atEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    const near = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    if (near || scrollTop < this.#top) this.atEnd = near;
+    this.#top = scrollTop;
     if (this.atEnd && !document.hidden) this.unseen = 0;
     this.#acts.seen();
     this.#fill();
@@ -150,12 +172,21 @@ export class Log {
   // fill asks for older lines while the top is near.
   async #fill() {
     const talk = this.#talks.current;
-    while (talk.more && !talk.loading && this.#log.scrollTop < TOP_PX && await this.#talks.older(talk) && talk === this.#talks.current);
+    if (talk.recorded === null && talk.kind === "room") return;
+    while (talk.more && !talk.loading && talk.coming <= 0 && this.#log.scrollTop < TOP_PX && await this.#talks.older(talk) && talk === this.#talks.current);
   }
 
-  // head says what lies above the first line.
+  // head says what lies above the first line. What is read stays where it is.
   #head() {
-    const talk = this.#talks.current;
+    const { scrollHeight, scrollTop } = this.#log;
+    this.#writeHead(this.#talks.current);
+    const grown = this.#log.scrollHeight - scrollHeight;
+    if (this.atEnd) this.#to(this.#log.scrollHeight);
+    else if (grown) this.#to(scrollTop + grown);
+    this.#fill();
+  }
+
+  #writeHead(talk) {
     const [mark, title, text] = this.#start.children;
     const loading = talk.more || (talk.recorded === null && talk.kind === "room" && !talk.notice);
     this.#start.className = loading ? "loading" : "";
@@ -168,14 +199,13 @@ export class Log {
     else if (talk.kind === "direct") text.textContent = `Only you and ${talk.title} can read this. It waits for them if they are away.`;
     else if (talk.recorded) text.textContent = "This is where the room begins. What you write goes to everyone in it, and is kept.";
     else text.textContent = "Nothing is kept here: you see what is said while you are in the room.";
-    if (talk.recorded !== null || talk.kind === "direct") this.#fill();
   }
 
   #row(entry) {
     const row = make("div", "line " + entry.kind);
     this.#rows.set(entry, row);
     this.#entries.set(row, entry);
-    const day = make("div", "day", entry.time ? new Date(entry.time).toLocaleDateString([], DAY) : "");
+    const day = make("div", "day", entry.time ? dayOf(entry.time) : "");
     const fresh = make("div", "new", "New");
     row.append(day, fresh);
     if (entry.kind === "notice") {
@@ -212,7 +242,7 @@ export class Log {
     row.classList.toggle("failed", entry.fate === "failed");
     box.querySelector(".fate")?.remove();
     if (!entry.fate || entry.fate === "sent") return;
-    const fate = make("div", "fate", entry.fate === "sending" ? "sending…" : `Not sent: ${entry.error.message} `);
+    const fate = make("div", "fate", entry.fate === "sending" ? "not sent yet" : `Not sent: ${entry.error.message} `);
     if (entry.fate === "failed") {
       const act = (label, f) => {
         const button = make("button", "", label);

@@ -30,6 +30,7 @@ class Talk {
   chars = 0;
   more = false; // whether there is an older past to ask for
   loading = false;
+  coming = 0; // messages that a join has promised
   unread = 0;
   typing = new Map(); // user -> {name, until}
   draft = "";
@@ -193,8 +194,9 @@ export class Talks extends EventTarget {
     room.addEventListener("signal", (e) => this.#signal(talk, e.detail));
     room.addEventListener("gap", (e) => this.#gap(talk, e.detail));
     room.addEventListener("presence", () => this.#tell("people", { talk }));
-    room.addEventListener("joined", () => {
-      if (!again) talk.more = room.recorded;
+    room.addEventListener("joined", (e) => {
+      talk.coming = e.detail.replay;
+      if (!again) talk.more = room.recorded && talk.coming > 0;
       else if (!room.recorded) this.#add(talk, { kind: "notice", text: "You were away for a moment. What was said meanwhile is not kept here." });
       again = true;
       talk.notice = "";
@@ -209,6 +211,7 @@ export class Talks extends EventTarget {
   }
 
   #heard(talk, m) {
+    talk.coming--;
     talk.typing.delete(m.user);
     this.#tell("typing", { talk });
     const own = m.user === this.me && m.key !== undefined && talk.entries.find((e) => e.fate && e.key === m.key);

@@ -140,8 +140,8 @@ export interface RoomEvents {
   gap: Gap;
   signal: Signal;
   presence: Presence;
-  /** After each join: the first and those after a reconnect. */
-  joined: { recorded: boolean; name: string; count: number; resumed: boolean };
+  /** After each join: the first and those after a reconnect. replay messages of the past come next. */
+  joined: { recorded: boolean; name: string; count: number; resumed: boolean; replay: number };
   /** The server does not let one in. */
   refused: ThrongError;
   error: ThrongError;

@@ -144,6 +144,7 @@ export class RawClient extends EventTarget {
     this.#drop();
     const said = judged ?? this.#options.verdict?.(code, reason) ?? verdict(code, reason);
     const offline = globalThis.navigator?.onLine === false;
+    reason = said.reason ?? reason;
     if (said.away) this.#tell({ state: "away", why: said.away, code, reason });
     else if (said.ms >= 0) this.#wait(said.ms + (this.#turns++ ? this.#backoff() : 0), said.why, code, reason);
     else this.#wait((said.more ?? 0) + this.#backoff(), said.why ?? (offline ? "network" : "lost"), code, reason);
@@ -324,7 +325,8 @@ export class Room extends EventTarget {
     Object.assign(this, { state: "joined", error: null, recorded: epoch !== null, alias: word(ok.name) });
     this.#present({ count: ok.count });
     this.#settle.resolve(this);
-    this.#tell("joined", { recorded: this.recorded, name: this.alias, count: this.count, resumed: !!join.since });
+    this.#tell("joined", { recorded: this.recorded, name: this.alias, count: this.count,
+      resumed: !!join.since, replay: isCount(ok.replay) ? ok.replay : 0 });
   }
 
   #refused(error) {
@@ -709,10 +711,12 @@ export class Throng extends EventTarget {
     if (code === 4401 && typeof this.#options.token === "function" && this.failures < LATE_TRIES) return {};
     const bye = this.#bye;
     if (!bye) return undefined;
-    if (bye.code === 4408 || code === 4408) return { away: "idle" };
-    if (bye.again === false) return { away: "refused" };
-    const why = { 1001: "restart", 4429: "fast" }[code];
-    return isCount(bye.in) ? { ms: Math.min(bye.in, TURN_MAX_MS), why: why ?? "lost" } : why === "fast" ? undefined : { why };
+    const reason = word(bye.reason);
+    if (bye.code === 4408 || code === 4408) return { away: "idle", reason };
+    if (bye.again === false) return { away: "refused", reason };
+    const why = { 1001: "restart", 4429: "fast" }[code] ?? "lost";
+    if (isCount(bye.in)) return { ms: Math.min(bye.in, TURN_MAX_MS), why, reason };
+    return { ...verdict(code, reason), reason };
   }
 
   #frame(text) {

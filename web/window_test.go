@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -28,10 +27,7 @@ func browser(t *testing.T) context.Context {
 		}
 	}
 	if path == "" {
-		if os.Getenv("THRONG_REQUIRE_ALL") == "1" {
-			t.Fatal("chromium is not installed, and THRONG_REQUIRE_ALL=1")
-		}
-		t.Skip("skipped: chromium is not installed")
+		missing(t, "chromium")
 	}
 	// Without UserDataDir chromedp makes an empty profile and removes it at the end.
 	ctx, stop := chromedp.NewExecAllocator(t.Context(), chromedp.ExecPath(path), chromedp.Headless,
@@ -48,7 +44,7 @@ func browser(t *testing.T) context.Context {
 	return ctx
 }
 
-// window is one tab, and what a user does and sees in it.
+// window is one tab of a browser profile of its own, and what a user does and sees in it.
 type window struct {
 	t   *testing.T
 	ctx context.Context
@@ -60,7 +56,7 @@ type window struct {
 func openWindow(t *testing.T, browser context.Context, url string) *window {
 	t.Helper()
 	w := &window{t: t}
-	ctx, done := chromedp.NewContext(browser, chromedp.WithListener(w.hear))
+	ctx, done := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(w.hear))
 	t.Cleanup(done)
 	w.ctx = ctx
 	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as this context
@@ -133,7 +129,7 @@ func (w *window) until(expr string) {
 	w.t.Helper()
 	for end := time.Now().Add(patience); !w.is(expr); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			w.t.Fatalf("never: %s\nstate: %s\nlog: %s\nconsole: %s", expr, w.text("state.innerText"),
+			w.t.Fatalf("never: %s\nstate: %s\nlog: %.2000s\nconsole: %s", expr, w.text("state.innerText"),
 				w.text("log.innerText"), w.console())
 		}
 	}
