@@ -361,7 +361,7 @@ export class Room extends EventTarget {
     this[lose]();
     this.state = "left";
     this.#settle.reject(error ?? new ThrongError("left", "the room was left"));
-    this.#endFeeds(error);
+    this.#endFeeds();
     this.#tell("left");
   }
 
