@@ -66,7 +66,7 @@ function move(talk) {
     enter(talk);
   }
   drawer("");
-  text.focus();
+  if (!matchMedia("(pointer: coarse)").matches) text.focus(); // there it would bring up the keyboard
 }
 
 // about is what the header says of the talk, and who is here.

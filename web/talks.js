@@ -66,8 +66,8 @@ export class Talks extends EventTarget {
     this.#client = client;
     this.#store = store;
     this.#read = store.get("read") ?? {};
-    this.#sent = store.get("sent") ?? [];
-    for (const name of store.get("rooms") ?? []) if (!wrongWith(name)) this.room(name);
+    this.#sent = [store.get("sent") ?? []].flat();
+    for (const name of [store.get("rooms") ?? []].flat().map(String)) if (!wrongWith(name)) this.room(name);
     this.#inbox = client.inbox({ last: INBOX_LAST });
     this.#inbox.addEventListener("message", (e) => this.#direct(e.detail));
     this.#inbox.addEventListener("signal", (e) => this.#signal(this.all.get("@" + e.detail.user), e.detail));

@@ -694,7 +694,6 @@ export class Throng extends EventTarget {
     this.#bye = null;
     for (const timer of [this.#timer, this.#beat, this.#held]) this.#clock.clear(timer);
     this.#held = null;
-    for (const item of this.#outbox) item.flying = false;
     const asked = [...this.#asked.values()];
     this.#asked.clear();
     const error = new ThrongError("lost", "the connection was lost before the answer");

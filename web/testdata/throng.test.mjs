@@ -141,6 +141,11 @@ test("a new epoch counts anew", () => {
   w.socket.message(2, 1);
   same(heard, ["m91", "reset 0-91", "m1", "m2"]);
   same(room.seen, { epoch: "e2", seq: 2 });
+  w.socket.message(9, 8); // being fetched when the numbers begin anew, on the same connection
+  w.socket.say({ type: "gap", room: "tea", epoch: "e3", from: 0, to: 9, oldest: 1, reset: true });
+  w.socket.ok(w.socket.next("history"), { epoch: "e2", messages: [said(8, 2)], more: false });
+  w.socket.message(1, 0);
+  same(heard.slice(4), ["reset 0-9", "m1"]);
 });
 
 test("a room that keeps nothing has neither places nor repeats", () => {
@@ -343,6 +348,10 @@ test("a bye says whether and when to come back", () => {
   same([client.state, client.why], ["away", "refused"]);
   w.clock.pass(1e7);
   same([w.sockets.length, w.clock.size], [5, 0]);
+  client.wake();
+  w.socket.welcome();
+  bye(1001, { again: false }); // a code that by itself would mean to come back
+  same([client.state, client.why], ["away", "refused"]);
 });
 
 test("a bye whose Close never comes is a bye", () => {
