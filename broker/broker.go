@@ -102,7 +102,7 @@ func Open(ctx context.Context, cfg Config, handler Handler) (*Broker, error) {
 		b.abandon()
 		return nil, err
 	}
-	b.log.Info("broker open", slog.Duration("after", time.Since(b.started)), slog.Bool("embedded", b.server != nil), slog.String("node", cfg.Node))
+	b.log.Debug("broker open", slog.Duration("after", time.Since(b.started)), slog.Bool("embedded", b.server != nil), slog.String("node", cfg.Node))
 	return b, nil
 }
 

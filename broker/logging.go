@@ -28,6 +28,11 @@ func newLimitedLog(to *slog.Logger) *limitedLog {
 	return &limitedLog{to: to}
 }
 
+// Debug logs what only who looks for something wants to see.
+func (l *limitedLog) Debug(text string, attributes ...slog.Attr) {
+	l.write(slog.LevelDebug, text, attributes)
+}
+
 // Info logs what is good to know.
 func (l *limitedLog) Info(text string, attributes ...slog.Attr) {
 	l.write(slog.LevelInfo, text, attributes)

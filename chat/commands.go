@@ -191,7 +191,7 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 
 // enter makes the connection a member. It returns the number behind which it gets every message. The room's lock is held.
 func (s *session) enter(r *room) (pos uint64) {
-	topic, pos := s.conn.JoinAt(r.name, r.newest)
+	topic, at := s.conn.JoinAt(r.name, r.newest)
 	shown, listed := r.crowd.enter(s.who.user, s.who.name)
 	s.setShown(r, shown)
 	s.add(seat{room: r, topic: topic, listed: listed})
@@ -199,7 +199,7 @@ func (s *session) enter(r *room) (pos uint64) {
 	r.enveloped.Add(1)
 	r.empty = 0
 	r.stir()
-	return pos
+	return r.numberAt(at)
 }
 
 // leave takes a connection out of the room.

@@ -29,17 +29,20 @@ type room struct {
 	enveloped atomic.Int32                 // members who speak throng.v1
 	raw       atomic.Int32                 // and who do not
 
-	mu      sync.Mutex
-	state   roomState
-	stirred bool   // stands in the server's list of rooms with news
-	filled  bool   // what recent lacks of the end of the history is not in the store either, or too old
-	sure    bool   // nothing can have been missed since head was learnt
-	head    uint64 // the newest message that was fanned out; its seq
-	epoch   string // of head
-	recent  recent
-	pending *pending // while something is waited for
-	crowd   crowd
-	empty   int64 // nanoseconds since when nobody has been here, 0: somebody is
+	mu        sync.Mutex
+	state     roomState
+	stirred   bool   // stands in the server's list of rooms with news
+	filled    bool   // what recent lacks of the end of the history is not in the store either, or too old
+	sure      bool   // nothing can have been missed since head was learnt
+	head      uint64 // the newest message that was fanned out; its seq
+	epoch     string // of head
+	epochs    uint64 // how many there were before it, of those that this room has seen
+	recent    recent
+	pending   *pending // while something is waited for
+	crowd     crowd
+	early     bool // raw clients entered before head was learnt: what they have not heard of it is still coming
+	earlyTold uint64
+	empty     int64 // nanoseconds since when nobody has been here, 0: somebody is
 }
 
 type roomState uint8
@@ -87,8 +90,23 @@ func (r *room) recorded() bool { return r.policy.stream >= 0 && r.server.store !
 // members counts the connections of this node that are in the room.
 func (r *room) members() int { return int(r.enveloped.Load() + r.raw.Load()) }
 
-// newest is the number of the newest message told. The lock is held.
-func (r *room) newest() uint64 { return r.head }
+// positionBits are those of a position in the engine's topic that hold a message's number; above them stands the count of epochs, so that positions rise
+// although the numbers begin anew.
+const positionBits = 53
+
+// position is what the engine knows a message of this epoch by.
+func (r *room) position(seq uint64) uint64 { return r.epochs<<positionBits | seq }
+
+// numberAt is the number of the message at a position; 0, before all, if that is of another epoch.
+func (r *room) numberAt(position uint64) uint64 {
+	if position>>positionBits != r.epochs {
+		return 0
+	}
+	return position & (1<<positionBits - 1)
+}
+
+// newest is the position of the newest message told. The lock is held.
+func (r *room) newest() uint64 { return r.position(r.head) }
 
 // errForgotten says that the room was given up in between; get it anew.
 var errForgotten = errors.New("chat: the room was forgotten")
@@ -164,7 +182,8 @@ func (r *room) learnHead() {
 		s.again(r)
 	} else {
 		r.state, r.sure = roomOpen, true
-		r.advance(p.before(head), epoch)
+		r.advance(head, epoch)
+		r.early, r.earlyTold = head > 0 && r.raw.Load() > 0, 0
 		r.filled = head == 0
 		r.catchUp(false)
 		r.askAround()
@@ -175,18 +194,10 @@ func (r *room) learnHead() {
 	}
 }
 
-// before is the number behind which everything has to be told: the newest in the store, unless something that has arrived since the room began to open
-// is among what the store already has. Raw clients are in by then, and are to hear it.
-func (p *pending) before(head uint64) uint64 {
-	if p != nil && len(p.arrived) > 0 && p.arrived[0].seq <= head {
-		return p.arrived[0].last
-	}
-	return head
-}
-
 // advance sets what the newest message is, of which nobody here was told.
 func (r *room) advance(head uint64, epoch string) {
 	if epoch != r.epoch || head < r.head {
+		r.epochs++
 		r.server.recentBytes.Add(-int64(r.recent.forget()))
 		r.filled = false
 	}

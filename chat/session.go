@@ -136,7 +136,7 @@ func (s *session) passOn() {
 	s.answers.list, s.answers.posted = nil, false
 	s.answers.mu.Unlock()
 	b := buffers.Get().(*buffer)
-	defer buffers.Put(b)
+	defer b.giveBack()
 	for i := range list {
 		a := &list[i]
 		if a.err != nil {

@@ -49,15 +49,27 @@ func (p *pending) keep(seq, last uint64, record []byte) {
 func (r *room) take(seq, last uint64, record []byte) bool {
 	switch {
 	case seq <= r.head:
+		r.tellEarly(seq, record)
 		return true
 	case last > r.head:
 		return false
 	case last < r.head && !r.sure:
 		r.tellGap(r.head+1, seq-1, seq)
 	}
-	r.sure = true
+	r.sure, r.early = true, false
 	r.fanOut(seq, record)
 	return true
+}
+
+// tellEarly gives raw clients that entered while the room was being opened what was said since and is counted in its head already. The lock is held.
+func (r *room) tellEarly(seq uint64, record []byte) {
+	if !r.early || seq <= r.earlyTold {
+		return
+	}
+	r.earlyTold = seq
+	b := buffers.Get().(*buffer)
+	defer b.giveBack()
+	r.server.engine.PublishAt(r.name, r.position(seq), &engine.Contents{engine.Raw: b.raw(record)})
 }
 
 // fanOut numbers a message and gives it to everybody in the room. The lock is held.
@@ -74,9 +86,9 @@ func (r *room) fanOut(seq uint64, record []byte) {
 		what[engine.Raw] = b.raw(record)
 	}
 	if r.members() > 0 {
-		r.server.engine.PublishAt(r.name, seq, &what)
+		r.server.engine.PublishAt(r.name, r.position(seq), &what)
 	}
-	buffers.Put(b)
+	b.giveBack()
 	r.server.stats.fannedOut.Add(1)
 }
 
