@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"throng/chat"
 	"throng/protocol"
 )
 
@@ -44,6 +45,15 @@ func (s *settings) conflicts(c *Config) []string {
 	if host, _, err := net.SplitHostPort(c.Admin); err == nil && c.AdminKeyFile == "" && reachesOthers(host) {
 		conflict("%s can be reached from other machines and needs admin-key-file: whoever asks has to know that key, for metrics as well; or listen on 127.0.0.1",
 			s.said("admin", c.Admin))
+	}
+	if err := chat.CheckPolicies(policies(c)); err != nil {
+		conflict("%s: %v", s.said("room-policy", strings.Join(c.RoomPolicy, "; ")), err)
+	}
+	if c.Guests == "no" && c.TokenKeyFile == "" {
+		conflict("%s lets nobody in without token-key-file: name the key that tokens are checked with, or let guests in", s.said("guests", c.Guests))
+	}
+	if len(c.NATS) > 0 && (c.NATSCert == "") != (c.NATSKey == "") {
+		conflict("nats-cert and nats-key go together; allowed: both, or none")
 	}
 	if _, err := protocol.ParseOrigins(c.Origins); err != nil {
 		conflict("%s: %v", s.said("origins", strings.Join(c.Origins, ",")), err)
@@ -134,6 +144,11 @@ func doubts(c *Config) []string {
 		"memory-mark %d: that much of memory %s is what the server uses by itself, so it may let nobody in", c.MemoryMark, c.Memory)
 	doubt(c.Memory > 0 && Bytes(c.Memory)/4 < c.MaxLog,
 		"memory %s: the quarter of it that all logs and buffers may take is less than a single max-log %s", c.Memory, c.MaxLog)
+	doubt(len(c.NATS) == 0 && (c.NATSCreds != "" || c.NATSCA != "" || c.NATSCert != "" || c.NATSKey != ""),
+		"nats-creds, nats-ca, nats-cert and nats-key have no effect without nats")
+	doubt(len(c.NATS) == 0 && c.Replicas > 1, "replicas %d has no effect without nats: the store inside is one", c.Replicas)
+	doubt(len(c.NATS) > 0 && c.DataDir != "auto", "data-dir %s has no effect: messages are kept by nats", c.DataDir)
+	doubt(c.TokenKeyFile == "" && (c.TokenIssuer != "" || c.TokenAudience != ""), "token-issuer and token-audience have no effect without token-key-file")
 	doubt(c.HandshakeTimeout == 0, "handshake-timeout 0: connections that never say anything are kept for ever")
 	doubt(c.CloseTimeout == 0, "close-timeout 0: connections whose peer does not answer a Close are kept for ever")
 	return found

@@ -19,7 +19,9 @@ func TestLiveSettings(t *testing.T) {
 	other := map[string]string{ // values that are no defaults
 		"listen": ":1", "loops": "3", "reuse-port": "true", "origins": "*", "proxy-protocol": "optional", "proxy-trust": "10.0.0.0/8", "config": "",
 		"idle-counts": "messages", "compress": "true", "max-connections": "5", "max-fragments": "9", "memory": "2GiB", "admin": "127.0.0.1:1",
-		"admin-socket": "/run/a", "admin-key-file": "/etc/a", "log-level": "debug", "log-format": "json",
+		"admin-socket": "/run/a", "admin-key-file": "/etc/a", "log-level": "debug", "log-format": "json", "record": "none", "keep-bytes": "1MiB", "data-dir": "/srv/a", "sync": "always",
+		"room-policy": "tea match=tea", "nats": "nats://127.0.0.1:1", "nats-creds": "/etc/a", "nats-ca": "/etc/a", "nats-cert": "/etc/a", "nats-key": "/etc/a",
+		"replicas": "3", "node": "a", "token-key-file": "/etc/a", "token-issuer": "a", "token-audience": "a", "guests": "yes",
 	}
 	before := mustServe(t, nil, "--memory=1GiB").Config
 	for i, name := range settingNames() {
@@ -205,7 +207,7 @@ func TestSocketOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	environ := []string{"RUNTIME_DIRECTORY=", "XDG_RUNTIME_DIR=" + folder}
+	environ := []string{"RUNTIME_DIRECTORY=", "XDG_RUNTIME_DIR=" + folder, "STATE_DIRECTORY=", "XDG_DATA_HOME=" + folder}
 	n := start(t, command(environ, "--listen", "127.0.0.1:0", "--admin", ""))
 	_, port, _ := strings.Cut(n.addrs[0], ":")
 	socket := filepath.Join(folder, "throng-"+port+".sock")

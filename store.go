@@ -31,13 +31,15 @@ func openStore(c *Config, rooms *chat.Server, log *slog.Logger) (*store, error) 
 		return nil, nil
 	}
 	cfg := broker.Config{
-		URLs: c.NATS, Creds: c.NATSCreds, CA: c.NATSCA, Cert: c.NATSCert, Key: c.NATSKey, Replicas: c.Replicas,
+		URLs: c.NATS, Creds: c.NATSCreds, CA: c.NATSCA, Cert: c.NATSCert, Key: c.NATSKey,
 		Sync: c.syncEvery(), Node: c.nodeName(), Logger: log,
 	}
 	for _, p := range streams {
 		cfg.Streams = append(cfg.Streams, broker.Stream{Name: p.Name, Messages: p.KeepMessages, Age: p.KeepAge, Bytes: p.KeepBytes})
 	}
-	if len(c.NATS) == 0 {
+	if len(c.NATS) > 0 {
+		cfg.Replicas = c.Replicas
+	} else {
 		dir, err := c.dataDir(os.Getenv, c.port())
 		if err != nil {
 			return nil, err

@@ -72,6 +72,12 @@ func DefaultPolicies(record bool) []Policy {
 // policies are those of a node, in the order in which they are asked.
 type policies []Policy
 
+// CheckPolicies says what is wrong with a list of policies, if anything.
+func CheckPolicies(list []Policy) error {
+	_, err := newPolicies(list)
+	return err
+}
+
 // newPolicies checks them and numbers the streams.
 func newPolicies(list []Policy) (policies, error) {
 	all, streams, names := make(policies, len(list)), 0, map[string]bool{}
