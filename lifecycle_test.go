@@ -28,11 +28,12 @@ func TestStartsWithNothingConfigured(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	n := start(t, command([]string{"RUNTIME_DIRECTORY=", "XDG_RUNTIME_DIR=" + folder, "STATE_DIRECTORY=", "XDG_DATA_HOME=" + folder}))
+	data := t.TempDir()
+	n := start(t, command([]string{"RUNTIME_DIRECTORY=", "XDG_RUNTIME_DIR=" + folder, "STATE_DIRECTORY=", "XDG_DATA_HOME=" + data}))
 	want := "throng: the chat page is http://localhost:8080/ and its WebSocket ws://localhost:8080/ (other rooms: /rooms/NAME)\n" +
 		"throng: metrics and health are on http://127.0.0.1:8081/\n" +
 		"throng: operators' commands go through " + folder + "/throng-8080.sock; see throng status\n" +
-		"throng: messages are kept in " + folder + "/throng/8080\n" +
+		"throng: messages are kept in " + data + "/throng/8080\n" +
 		fmt.Sprintf("throng: up to %d connections", n.ceiling)
 	if got := n.stdout.String(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "; stop with Ctrl-C\n") || strings.Count(got, "\n") != 5 {
 		t.Errorf("printed\n%s\nwant\n%s and more", got, want)

@@ -207,7 +207,8 @@ func TestSocketOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	environ := []string{"RUNTIME_DIRECTORY=", "XDG_RUNTIME_DIR=" + folder, "STATE_DIRECTORY=", "XDG_DATA_HOME=" + folder}
+	data := t.TempDir()
+	environ := []string{"RUNTIME_DIRECTORY=", "XDG_RUNTIME_DIR=" + folder, "STATE_DIRECTORY=", "XDG_DATA_HOME=" + data}
 	n := start(t, command(environ, "--listen", "127.0.0.1:0", "--admin", ""))
 	_, port, _ := strings.Cut(n.addrs[0], ":")
 	socket := filepath.Join(folder, "throng-"+port+".sock")
