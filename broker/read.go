@@ -329,12 +329,14 @@ func (b *Broker) ReadBefore(ctx context.Context, stream int, room string, before
 // findStart finds a number from which there are at least want messages before another number, and not many more. Nothing in JetStream goes backwards, but it
 // counts what follows a number; so the start is guessed as if the room spoke evenly, and the guess made better with what the count says.
 func (b *Broker) findStart(ctx context.Context, s *stream, room string, before, want uint64) (start, count, oldest uint64, err error) {
-	oldest, all, err := b.probe(ctx, s, room, 1)
-	if err != nil || oldest == 0 || oldest >= before {
-		return 0, 0, 0, err
-	}
+	// What follows is counted first: a message that is stored between the two counts then makes the inside too large, and reading a few too many is put right.
+	// The other way round the newest would be left out.
 	_, after, err := b.probe(ctx, s, room, before)
 	if err != nil {
+		return 0, 0, 0, err
+	}
+	oldest, all, err := b.probe(ctx, s, room, 1)
+	if err != nil || oldest == 0 || oldest >= before {
 		return 0, 0, 0, err
 	}
 	inside := all - min(after, all)

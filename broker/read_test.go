@@ -265,3 +265,37 @@ func TestMessageOf(t *testing.T) {
 		t.Fatal(m, ok)
 	}
 }
+
+// TestReadBeforeWhileStored: the newest before a number are all there, however many are stored while they are read.
+func TestReadBeforeWhileStored(t *testing.T) {
+	r := open(t, Config{Dir: t.TempDir(), Sync: time.Minute})
+	for range 20 {
+		r.mustPublish(0, "tea", "", "x")
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = r.publish(0, "tea", "", "x")
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	for range 200 {
+		last, err := r.Last(t.Context(), 0, "tea")
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages, more, err := r.ReadBefore(t.Context(), 0, "tea", last.Seq+1, 10)
+		if err != nil || len(messages) != 10 || !more || messages[9].Seq != last.Seq {
+			t.Fatalf("%d messages, the last is %d, want %d; more %t, %v", len(messages), messages[len(messages)-1].Seq, last.Seq, more, err)
+		}
+		if messages, more, err = r.ReadBefore(t.Context(), 0, "tea", 15, 100); err != nil || len(messages) != 14 || more || messages[13].Seq != 14 {
+			t.Fatalf("%d messages before 15, more %t, %v", len(messages), more, err)
+		}
+	}
+}
