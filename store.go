@@ -113,7 +113,7 @@ func (s *store) Shared() bool { return s.shared }
 func storedOf(list []broker.Message) []chat.Stored {
 	out := make([]chat.Stored, len(list))
 	for i, m := range list {
-		out[i] = chat.Stored{Seq: m.Seq, Record: m.Data}
+		out[i] = chat.Stored{Seq: m.Seq, Last: m.Last, Record: m.Data}
 	}
 	return out
 }

@@ -124,7 +124,7 @@ func (r *room) inMemory(q *page) (list []entry, more, found bool) {
 		if q.hasBefore {
 			bound = q.before - 1
 		}
-		if list, found = r.recent.after(q.after, bound); !found && q.after < r.head {
+		if list, found = r.behind(q.after, bound); !found && q.after < r.head {
 			return nil, false, false
 		}
 		if len(list) > q.limit {
@@ -158,11 +158,15 @@ func (r *room) fromStore(q *page) (list []entry, more bool, err error) {
 	} else {
 		messages, more, err = s.store.ReadBefore(ctx, r.policy.stream, r.name, q.before, q.limit)
 	}
-	prev := q.after
-	if !q.hasAfter {
-		prev = 0
-	}
-	for _, m := range messages {
+	prev := uint64(0)
+	for i, m := range messages {
+		switch {
+		case i > 0:
+		case q.hasAfter && r.policy.removed(q.after, &m, len(messages)): // whoever asked sees by this number that something is missing
+			prev = m.Seq - 1
+		default:
+			prev = m.Last
+		}
 		if q.hasAfter && q.hasBefore && m.Seq >= q.before {
 			return list, false, err
 		}

@@ -24,7 +24,7 @@ func (r *room) missedBy(j *join, pos uint64) (m missed) {
 		r.server.stats.recoveriesReset.Add(1)
 		m.gap = &envelope.Gap{Epoch: r.epoch, To: pos, Oldest: r.oldestKnown(), Reset: true}
 	case j.hasSince:
-		if m.messages, m.stored = r.recent.after(j.since, pos); m.stored || j.since == pos {
+		if m.messages, m.stored = r.behind(j.since, pos); m.stored || j.since == pos {
 			m.stored = false
 			r.server.stats.recoveriesMemory.Add(1)
 			return m
@@ -87,7 +87,6 @@ type pages struct {
 	room    *room
 	at, to  uint64 // what was sent last, and what is to be sent last
 	newest  int    // to begin with the newest so many, if not 0
-	begun   bool
 	reading bool
 	over    bool
 	ready   [][]byte
@@ -104,72 +103,84 @@ func (p *pages) Next() (op protocol.Opcode, data []byte, state engine.ReplayStat
 		return 0, nil, engine.ReplayDone
 	case !p.reading:
 		p.reading = true
-		at, newest, begun := p.at, p.newest, p.begun
-		p.session.server.errands.run(func() { p.read(at, newest, begun) })
+		at, newest := p.at, p.newest
+		p.session.server.errands.run(func() { p.read(at, newest) })
 	}
 	return 0, nil, engine.ReplayWait
 }
 
 // read reads a page and hands it to the loop.
-func (p *pages) read(at uint64, newest int, begun bool) {
+func (p *pages) read(at uint64, newest int) {
 	srv, r := p.session.server, p.room
 	ctx, cancel := context.WithTimeout(srv.ctx, storeTime)
 	defer cancel()
 	var messages []Stored
 	var err error
-	switch {
-	case newest > 0:
+	if newest > 0 {
 		messages, _, err = srv.store.ReadBefore(ctx, r.policy.stream, r.name, p.to+1, newest)
-	case begun || at == 0:
+	} else {
 		messages, err = srv.store.Read(ctx, r.policy.stream, r.name, at, pageMessages)
-	default: // the message that the client has is read with them: if it is there, nothing was removed behind it
-		messages, err = srv.store.Read(ctx, r.policy.stream, r.name, at-1, pageMessages)
 	}
-	more := len(messages) == pageMessages && newest == 0
 	if err != nil {
 		p.session.conn.Post(func(*engine.Conn) { p.fail(err) })
 		return
 	}
-	ready, last := p.pack(messages, at, newest, begun)
+	ready, last := p.pack(messages, at, newest)
 	p.session.conn.Post(func(c *engine.Conn) {
-		p.ready, p.reading, p.begun, p.newest, p.at = ready, false, true, 0, last
-		p.over = p.over || !more || last >= p.to
+		p.ready, p.reading, p.newest, p.at = ready, false, 0, last
+		p.over = p.over || last >= p.to
 		c.Continue()
 	})
 }
 
-// pack makes messages of a page, and a gap before them where something was removed from the store.
-func (p *pages) pack(messages []Stored, at uint64, newest int, begun bool) (ready [][]byte, last uint64) {
-	r, prev := p.room, at
-	last = at
-	if !begun && newest == 0 {
-		switch {
-		case len(messages) > 0 && messages[0].Seq == at:
-			messages = messages[1:]
-		case len(messages) == 0: // all that the client has not had is gone
-			ready = append(ready, envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: p.session.server.store.Epoch(r.policy.stream), From: at + 1, To: p.to, Oldest: p.to + 1}))
-			return ready, p.to
-		case at > 0 || p.removes(len(messages)):
-			oldest := messages[0].Seq
-			if prev = oldest - 1; prev > at {
-				ready = append(ready, envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: p.session.server.store.Epoch(r.policy.stream), From: at + 1, To: prev, Oldest: oldest}))
-			}
-		}
+// pack makes messages of a page, and gaps where something was removed from the store: before the first of them, and behind the last there is.
+func (p *pages) pack(messages []Stored, at uint64, newest int) (ready [][]byte, last uint64) {
+	r := p.room
+	gap := func(from, to uint64) {
+		ready = append(ready, envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: p.session.server.store.Epoch(r.policy.stream), From: from, To: to, Oldest: to + 1}))
 	}
-	for _, m := range messages {
+	prev, all := at, len(messages) < pageMessages
+	for i, m := range messages {
 		if m.Seq > p.to {
+			all = true
 			break
 		}
+		switch {
+		case i > 0:
+		case newest > 0:
+			prev = m.Last
+		case r.policy.removed(at, &m, len(messages)):
+			prev = m.Seq - 1
+			gap(at+1, prev)
+		}
 		ready = append(ready, envelope.AppendMessage(nil, r.name, m.Seq, prev, m.Record))
-		prev, last = m.Seq, m.Seq
+		prev = m.Seq
 	}
-	return ready, last
+	switch {
+	case newest > 0: // whoever asks for so many does not know of others
+		return ready, p.to
+	case all && prev < p.to:
+		gap(prev+1, p.to)
+		return ready, p.to
+	}
+	return ready, prev
 }
 
-// removes reports whether the store may have removed messages of the room, seen that a first page has so many.
-func (p *pages) removes(n int) bool {
-	keep := p.room.policy
-	return keep.KeepAge > 0 || keep.KeepMessages > 0 && (n >= keep.KeepMessages || n == pageMessages)
+// removed reports whether messages may be gone from the store between a number and the first message behind it, one of n that were read. What limits
+// remove is always the oldest, so nothing is gone where anything older is left. Where nothing is, the message of that number went as well, if there was one.
+func (p *Policy) removed(after uint64, first *Stored, n int) bool {
+	switch {
+	case first.Last > 0:
+		return first.Last > after
+	case after > 0:
+		return first.Seq > after+1
+	}
+	return p.removes(n)
+}
+
+// removes reports whether messages of a room may have been removed, seen that so many are left, or that a page is full of them.
+func (p *Policy) removes(n int) bool {
+	return p.KeepAge > 0 || p.KeepMessages > 0 && (n >= p.KeepMessages || n == pageMessages)
 }
 
 // fail ends the connection, politely: it may come back and ask again.

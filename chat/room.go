@@ -198,6 +198,8 @@ func (r *room) learnHead() {
 func (r *room) advance(head uint64, epoch string) {
 	if epoch != r.epoch || head < r.head {
 		r.epochs++
+	}
+	if epoch != r.epoch || head != r.head {
 		r.server.recentBytes.Add(-int64(r.recent.forget()))
 		r.filled = false
 	}
@@ -230,7 +232,7 @@ func (r *room) fill() {
 		first = r.recent.entries[0].seq
 	}
 	r.mu.Unlock()
-	messages, more, err := s.store.ReadBefore(ctx, r.policy.stream, r.name, first, recentMessagesMax/2)
+	messages, _, err := s.store.ReadBefore(ctx, r.policy.stream, r.name, first, recentMessagesMax/2)
 
 	r.mu.Lock()
 	p := r.pending
@@ -240,7 +242,7 @@ func (r *room) fill() {
 		waits = p.takeWaits()
 	}
 	if err == nil && r.state == roomOpen {
-		r.prepend(messages, more)
+		r.prepend(messages)
 		r.filled = true
 	}
 	r.settle()
@@ -251,19 +253,16 @@ func (r *room) fill() {
 }
 
 // prepend puts older messages before the recent ones. The lock is held.
-func (r *room) prepend(messages []Stored, more bool) {
+func (r *room) prepend(messages []Stored) {
 	if len(messages) == 0 {
 		return
 	}
-	if len(r.recent.entries) > 0 && messages[len(messages)-1].Seq >= r.recent.entries[0].seq {
-		return // messages came meanwhile, and what they pushed out was read again
+	if len(r.recent.entries) > 0 && messages[len(messages)-1].Seq != r.recent.entries[0].prev {
+		return // messages came meanwhile, and what they pushed out was read again; or something between is gone
 	}
 	newer := r.recent.entries
 	r.server.recentBytes.Add(-int64(r.recent.forget()))
-	prev := uint64(0)
-	if more { // what the message before it was is not known: nearly always one of another room lies between
-		prev = messages[0].Seq - 1
-	}
+	prev := messages[0].Last
 	for _, m := range messages {
 		r.remember(m.Seq, prev, r.envelope(m.Seq, prev, m.Record), len(m.Record))
 		prev = m.Seq
@@ -271,6 +270,14 @@ func (r *room) prepend(messages []Stored, more bool) {
 	for _, e := range newer {
 		r.remember(e.seq, e.prev, e.message, e.record)
 	}
+}
+
+// behind returns the recent messages behind a number, and whether the store can have no other. The lock is held.
+func (r *room) behind(seq, bound uint64) (messages []entry, complete bool) {
+	if first := r.recent.entries; len(first) > 0 && first[0].prev == 0 && seq < first[0].seq && (seq > 0 || r.policy.removes(len(first))) {
+		return nil, false // nothing older is left: neither the message of that number, nor perhaps others behind it
+	}
+	return r.recent.after(seq, bound)
 }
 
 // remember adds to the recent messages, as far as the node has memory for them. The lock is held.

@@ -44,6 +44,7 @@ type Receipt struct {
 // Stored is a message as the store has it.
 type Stored struct {
 	Seq    uint64
+	Last   uint64 // the number of the room's message that stands before it in the store now; 0: none does any more, or ever did
 	Record []byte
 }
 

@@ -132,10 +132,12 @@ func (f *fakeStore) Read(_ context.Context, _ int, room string, after uint64, li
 	if f.reads++; f.down {
 		return nil, ErrUnavailable
 	}
+	last := uint64(0)
 	for _, m := range f.rooms[room] {
 		if m.seq > after && len(found) < limit {
-			found = append(found, Stored{m.seq, m.record})
+			found = append(found, Stored{m.seq, last, m.record})
 		}
+		last = m.seq
 	}
 	return found, nil
 }
@@ -147,10 +149,12 @@ func (f *fakeStore) ReadBefore(_ context.Context, _ int, room string, before uin
 	if f.reads++; f.down {
 		return nil, false, ErrUnavailable
 	}
+	last := uint64(0)
 	for _, m := range f.rooms[room] {
 		if before == 0 || m.seq < before {
-			found = append(found, Stored{m.seq, m.record})
+			found = append(found, Stored{m.seq, last, m.record})
 		}
+		last = m.seq
 	}
 	if more = len(found) > limit; more {
 		found = found[len(found)-limit:]

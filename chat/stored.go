@@ -54,7 +54,7 @@ func (r *room) take(seq, last uint64, record []byte) bool {
 	case last > r.head:
 		return false
 	case last < r.head && !r.sure:
-		r.tellGap(r.head+1, seq-1, seq)
+		r.tellGap(seq-1, seq)
 	}
 	r.sure, r.early = true, false
 	r.fanOut(seq, record)
@@ -137,11 +137,17 @@ func (r *room) mendNow() {
 		s.again(r) // it is tried again with the next beat
 		return
 	}
-	for _, m := range messages {
+	for i, m := range messages {
 		if until > 0 && m.Seq >= until {
 			break
 		}
-		r.bridge(m.Seq, m.Record)
+		if m.Seq <= r.head {
+			continue
+		}
+		if i == 0 && r.policy.removed(r.head, &m, len(messages)) {
+			r.tellGap(m.Seq-1, m.Seq)
+		}
+		r.fanOut(m.Seq, m.Record)
 	}
 	if len(messages) == pageMessages && (until == 0 || messages[pageMessages-1].Seq < until) {
 		p.mending = true
@@ -149,13 +155,6 @@ func (r *room) mendNow() {
 		return
 	}
 	r.catchUp(true)
-}
-
-// bridge tells a message that was read from the store behind head. Nothing lies between, as far as the store still knows. The lock is held.
-func (r *room) bridge(seq uint64, record []byte) {
-	if seq > r.head {
-		r.fanOut(seq, record)
-	}
 }
 
 // catchUp tells what has arrived while the room was waiting. looked says that the store was asked for what lies before the first of it. The lock is
@@ -174,7 +173,7 @@ func (r *room) catchUp(looked bool) {
 		}
 		// What lies before it has been looked for and is not there: the store has removed it.
 		if i == 0 && looked {
-			r.tellGap(r.head+1, a.seq-1, a.seq)
+			r.tellGap(a.seq-1, a.seq)
 			r.fanOut(a.seq, a.record)
 			continue
 		}
@@ -229,10 +228,17 @@ func (r *room) restart(epoch string) {
 	r.server.errands.run(r.learnHead)
 }
 
-// tellGap says to those who can be told that messages are missing, and from where on there are some. The lock is held.
-func (r *room) tellGap(from, to, oldest uint64) {
+// tellGap says to those who can be told that messages behind the newest are missing, up to a number, and from where on there are some. Who comes later is
+// told of the gap too: what stands in memory goes no further back than to it. The lock is held.
+func (r *room) tellGap(to, oldest uint64) {
+	if to <= r.head {
+		return
+	}
 	r.server.stats.gaps.Add(1)
-	r.tell(envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: r.epoch, From: from, To: to, Oldest: oldest}))
+	r.tell(envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: r.epoch, From: r.head + 1, To: to, Oldest: oldest}))
+	r.server.recentBytes.Add(-int64(r.recent.forget()))
+	r.filled = false
+	r.head = to
 }
 
 // tellReset says that the numbering began anew. The lock is held.

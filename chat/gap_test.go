@@ -1,0 +1,124 @@
+package chat
+
+import (
+	"fmt"
+	"testing"
+)
+
+// forgetful is a node whose store keeps five messages of a room, with Ann who speaks and Bob who was there for the first three.
+func forgetful(t *testing.T) (r *rig, ann *talker, since string, seen uint64) {
+	r = newRig(t, true, nil)
+	r.store.keep = 5
+	ann, _ = r.talker("Ann", "")
+	bob, _ := r.talker("Bob", "")
+	in := bob.ok("join", `"room":"tea"`)
+	r.publish(ann, 3)
+	for range 3 {
+		seen = bob.next("message").Seq
+	}
+	_ = bob.ws.Close()
+	return r, ann, fmt.Sprintf(`"room":"tea","since":{"epoch":%q,"seq":%d}`, in.Epoch, seen), seen
+}
+
+// publish says so many things.
+func (r *rig) publish(k *talker, n int) {
+	r.t.Helper()
+	for range n {
+		k.ok("publish", `"room":"tea","text":"x"`)
+	}
+}
+
+// forget makes the room's memory that of a node which was just started.
+func (r *rig) forget(room string) {
+	tea := r.server.rooms.find(room)
+	tea.mu.Lock()
+	defer tea.mu.Unlock()
+	r.server.recentBytes.Add(-int64(tea.recent.forget()))
+	tea.filled = false
+}
+
+// follows reads messages, each of which must say that the one before it is the last that was told.
+func (k *talker) follows(n int, last uint64) uint64 {
+	k.t.Helper()
+	for range n {
+		m := k.next("message")
+		if m.Prev != last {
+			k.t.Fatalf("got %+v behind %d", m, last)
+		}
+		last = m.Seq
+	}
+	return last
+}
+
+// Fewer messages are kept than are read at once into memory: who comes back is told of those that are gone, and not brought what is left as if it were all.
+func TestGapBeforeMemory(t *testing.T) {
+	r, ann, since, seen := forgetful(t)
+	r.publish(ann, 20)
+	r.forget("tea")
+	bob, _ := r.talker("Bob", "")
+	bob.ok("join", since)
+	gap := bob.next("gap")
+	if gap.From != seen+1 || gap.To+1 != gap.Oldest || gap.Reset {
+		t.Errorf("the gap is %+v; seen was %d", gap, seen)
+	}
+	last := bob.follows(5, gap.To)
+	r.publish(ann, 1)
+	bob.follows(1, last)
+	h := bob.ok("history", fmt.Sprintf(`"room":"tea","after":%d`, seen))
+	if len(h.Messages) < 5 || h.Messages[0].Prev <= seen {
+		t.Errorf("a history behind what is gone does not tell: %+v", h.Messages)
+	}
+}
+
+// A node that heard nothing for a while tells its members what it cannot fetch any more, and so it does to those who come back later.
+func TestGapWhileDeaf(t *testing.T) {
+	r, ann, since, seen := forgetful(t)
+	eve, _ := r.talker("Eve", "")
+	eve.ok("join", `"room":"tea"`)
+	r.store.set(func(f *fakeStore) { f.mute = true })
+	r.publish(ann, 20)
+	r.store.set(func(f *fakeStore) { f.mute = false })
+	r.server.Gapped("tea")
+	gap := eve.next("gap")
+	if gap.From != seen+1 || gap.To+1 != gap.Oldest {
+		t.Errorf("Eve was told of %+v; seen was %d", gap, seen)
+	}
+	last := eve.follows(5, gap.To)
+	bob, _ := r.talker("Bob", "")
+	bob.ok("join", since)
+	if again := bob.next("gap"); again.From != seen+1 || again.To < gap.To {
+		t.Errorf("Bob was told of %+v; Eve of %+v", again, gap)
+	}
+	r.publish(ann, 1)
+	eve.follows(1, last)
+}
+
+// Everything that somebody missed is gone, and nothing is left.
+func TestGapOfAll(t *testing.T) {
+	r, ann, since, seen := forgetful(t)
+	r.publish(ann, 2)
+	r.store.set(func(f *fakeStore) { f.rooms["tea"] = nil })
+	r.forget("tea")
+	bob, _ := r.talker("Bob", "")
+	in := bob.ok("join", since)
+	if gap := bob.next("gap"); gap.From != seen+1 || gap.To != in.Seq {
+		t.Errorf("told of %+v; seen was %d of %d", gap, seen, in.Seq)
+	}
+	r.publish(ann, 1)
+	bob.follows(1, in.Seq)
+}
+
+// A message whose number follows the newest at once leaves no room for a gap.
+func TestNoEmptyGap(t *testing.T) {
+	r := newRig(t, true, nil)
+	eve, _ := r.talker("Eve", "")
+	eve.ok("join", `"room":"tea"`)
+	tea := r.server.rooms.find("tea")
+	tea.mu.Lock()
+	tea.head, tea.sure = 7, false
+	tea.take(8, 3, []byte(`{"v":1,"text":"x"}`))
+	tea.mu.Unlock()
+	if m := eve.next("message"); m.Seq != 8 || m.Prev != 7 {
+		t.Errorf("got %+v", m)
+	}
+}
