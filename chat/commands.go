@@ -146,7 +146,9 @@ func (s *session) goOn(j *join, r *room, err error) {
 }
 
 const (
-	// aheadTime is how long a client that has seen more of a room than this node is waited for: the node is about to hear of it, or never will.
+	// aheadTime is how long a client that has seen more of a room than this node is waited for: the node is about to hear of it, or never will. While the
+	// store cannot be asked the node does not know which, and after as much again the client is told to come back later: numbers that begin anew would bring
+	// it all of them a second time.
 	aheadTime  = 3 * time.Second
 	aheadEvery = 20 * time.Millisecond
 )
@@ -159,10 +161,19 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 		r.mu.Unlock()
 		return true, nil
 	}
-	if j.hasSince && j.epoch == r.epoch && j.since > r.head && r.recorded() && s.server.clock().Sub(j.began) < aheadTime {
-		r.doubtHeld()
-		r.mu.Unlock()
-		return true, nil
+	if j.hasSince && j.epoch == r.epoch && j.since > r.head && r.recorded() {
+		waited, sure := s.server.clock().Sub(j.began), r.sure
+		if sure && waited < aheadTime {
+			r.doubtHeld()
+		}
+		switch {
+		case waited < aheadTime, !sure && waited < 2*aheadTime:
+			r.mu.Unlock()
+			return true, nil
+		case !sure:
+			r.mu.Unlock()
+			return false, refusalOf(ErrUnavailable)
+		}
 	}
 	pos := r.head
 	if s.seat(j.name) == nil {

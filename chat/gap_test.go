@@ -2,7 +2,9 @@ package chat
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 )
 
 // forgetful is a node whose store keeps five messages of a room, with Ann who speaks and Bob who was there for the first three.
@@ -120,5 +122,65 @@ func TestNoEmptyGap(t *testing.T) {
 	tea.mu.Unlock()
 	if m := eve.next("message"); m.Seq != 8 || m.Prev != 7 {
 		t.Errorf("got %+v", m)
+	}
+}
+
+// Somebody who has seen more of a room than this node is not told that all begins anew while the store cannot be asked.
+func TestAheadOfNode(t *testing.T) {
+	began := time.Now()
+	r := newRig(t, true, func(c *Config) {
+		c.Clock = func() time.Time { return began.Add(20 * time.Since(began)) } // which runs ahead, so that nobody waits
+	})
+	ann, _ := r.talker("Ann", "")
+	in := ann.ok("join", `"room":"tea"`)
+	r.publish(ann, 1)
+	seen := ann.next("message").Seq
+	since := fmt.Sprintf(`"room":"tea","since":{"epoch":%q,"seq":%d}`, in.Epoch, seen+1)
+	r.store.set(func(f *fakeStore) { f.down = true })
+	bob, _ := r.talker("Bob", "")
+	bob.refused("unavailable", "join", since)
+	r.store.set(func(f *fakeStore) { f.down = false })
+	for end := time.Now().Add(patience); bob.ask("join", since).Code == "unavailable"; { // until the store is asked again
+		if time.Now().After(end) {
+			t.Fatal("never let in")
+		}
+	}
+	if gap := bob.next("gap"); !gap.Reset || gap.To != seen {
+		t.Errorf("of a number that there is not: %+v", gap)
+	}
+}
+
+// A room whose numbering begins anew goes on, also when something was just being fetched, and says from where.
+func TestAnewWhileMending(t *testing.T) {
+	r := newRig(t, true, nil)
+	ann, _ := r.talker("Ann", "")
+	ann.ok("join", `"room":"tea"`)
+	r.publish(ann, 10)
+	for range 10 {
+		ann.next("message")
+	}
+	var newest uint64
+	r.server.Gapped("tea") // it is being looked at
+	r.store.set(func(f *fakeStore) {
+		f.rooms["tea"] = f.rooms["tea"][:4]
+		newest, f.epoch = f.rooms["tea"][3].seq, "second"
+	})
+	r.server.Gapped("")
+	if gap := ann.next("gap"); !gap.Reset || gap.Epoch != "second" || gap.To != newest {
+		t.Errorf("told of %+v; the newest is %d", gap, newest)
+	}
+	r.publish(ann, 3)
+	ann.follows(3, newest)
+}
+
+// Keys that differ in spaces differ.
+func TestPublishID(t *testing.T) {
+	seen := map[string]string{}
+	for _, key := range []string{"k", "k ", " k", "k.", "k. ", "k k"} {
+		id := strings.TrimSpace(publishID("tea", "ann", key)) // as a header of NATS carries it
+		if before, twice := seen[id]; twice {
+			t.Errorf("%q and %q are one", before, key)
+		}
+		seen[id] = key
 	}
 }

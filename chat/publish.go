@@ -39,7 +39,7 @@ func (s *session) publish(req *envelope.Request, b *buffer) {
 	id := ""
 	if len(req.Key) > 0 {
 		a.key = append([]byte(nil), req.Key...)
-		id = name + " " + s.who.user + " " + string(req.Key)
+		id = publishID(name, s.who.user, string(req.Key))
 	}
 	if s.inFlight++; s.inFlight >= inFlightMax && !s.held {
 		s.held = true
@@ -55,6 +55,10 @@ func (s *session) publish(req *envelope.Request, b *buffer) {
 		s.answered(a)
 	})
 }
+
+// publishID is what the store knows a message by when it is sent again. Neither rooms nor users have spaces in them, keys may: the end is marked, since what
+// carries the id takes spaces off its ends.
+func publishID(room, user, key string) string { return room + " " + user + " " + key + "." }
 
 // refuseSpeech says why somebody may not speak in a room.
 func (s *session) refuseSpeech(id []byte, p *Policy, name string, place *seat) {

@@ -34,6 +34,7 @@ type room struct {
 	stirred   bool   // stands in the server's list of rooms with news
 	filled    bool   // what recent lacks of the end of the history is not in the store either, or too old
 	sure      bool   // nothing can have been missed since head was learnt
+	anew      bool   // the numbering is another one, and the members have not been told yet
 	head      uint64 // the newest message that was fanned out; its seq
 	epoch     string // of head
 	epochs    uint64 // how many there were before it, of those that this room has seen
@@ -166,8 +167,11 @@ func (r *room) learnHead() {
 	s := r.server
 	ctx, cancel := context.WithTimeout(s.ctx, storeTime)
 	defer cancel()
-	head, err := s.store.Last(ctx, r.policy.stream, r.name)
 	epoch := s.store.Epoch(r.policy.stream)
+	head, err := s.store.Last(ctx, r.policy.stream, r.name)
+	if err == nil && s.store.Epoch(r.policy.stream) != epoch { // whose number it is cannot be said
+		err = ErrUnavailable
+	}
 
 	r.mu.Lock()
 	p := r.pending
@@ -185,7 +189,11 @@ func (r *room) learnHead() {
 		r.advance(head, epoch)
 		r.early, r.earlyTold = head > 0 && r.raw.Load() > 0, 0
 		r.filled = head == 0
-		r.catchUp(false)
+		if r.anew {
+			r.anew = false
+			r.tellReset()
+		}
+		r.catchUp(0)
 		r.askAround()
 	}
 	r.mu.Unlock()

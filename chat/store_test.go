@@ -171,4 +171,8 @@ func (f *fakeStore) Epoch(int) string {
 func (f *fakeStore) Cast(string, []byte) error                                       { return nil }
 func (f *fakeStore) Ask(context.Context, string, []byte, func(string, []byte)) error { return nil }
 func (f *fakeStore) Shared() bool                                                    { return false }
-func (f *fakeStore) Ready() (bool, string)                                           { return true, "" }
+func (f *fakeStore) Ready() (bool, string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.down, "down"
+}

@@ -127,10 +127,13 @@ func (r *room) mendNow() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.pending
-	if p == nil || r.state != roomOpen {
+	if p == nil {
 		return
 	}
 	p.mending = false
+	if r.state != roomOpen { // it begins anew, and has no use for this
+		return
+	}
 	if err != nil {
 		s.stats.storeErrors.Add(1)
 		r.sure = false
@@ -154,25 +157,25 @@ func (r *room) mendNow() {
 		s.errands.run(r.mendNow)
 		return
 	}
-	r.catchUp(true)
+	r.sure = r.sure || !p.missed
+	r.catchUp(until)
 }
 
-// catchUp tells what has arrived while the room was waiting. looked says that the store was asked for what lies before the first of it. The lock is
-// held.
-func (r *room) catchUp(looked bool) {
+// catchUp tells what has arrived while the room was waiting. The store was asked for what lies before one of them, whose number is looked; 0: for none. The
+// lock is held.
+func (r *room) catchUp(looked uint64) {
 	p := r.pending
 	if p == nil {
 		return
 	}
 	arrived, missed := p.arrived, p.missed
 	p.arrived, p.bytes, p.missed = nil, 0, false
-	r.sure = r.sure || looked && !missed
 	for i, a := range arrived {
 		if r.take(a.seq, a.last, a.record) {
 			continue
 		}
 		// What lies before it has been looked for and is not there: the store has removed it.
-		if i == 0 && looked {
+		if a.seq == looked {
 			r.tellGap(a.seq-1, a.seq)
 			r.fanOut(a.seq, a.record)
 			continue
@@ -219,9 +222,10 @@ func (r *room) doubtHeld() {
 	r.mend()
 }
 
-// restart begins anew with another numbering: the members are told, and the numbers of before mean nothing. The lock is held.
+// restart begins anew with another numbering. The members are told when it is known from which number on they hear everything; those of before mean
+// nothing. The lock is held.
 func (r *room) restart(epoch string) {
-	r.tellReset(epoch)
+	r.anew = true
 	r.advance(0, epoch)
 	r.filled = false
 	r.state = roomOpening
@@ -241,10 +245,10 @@ func (r *room) tellGap(to, oldest uint64) {
 	r.head = to
 }
 
-// tellReset says that the numbering began anew. The lock is held.
-func (r *room) tellReset(epoch string) {
+// tellReset says that the numbering began anew, and that what follows is behind the newest message. The lock is held.
+func (r *room) tellReset() {
 	r.server.stats.gaps.Add(1)
-	r.tell(envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: epoch, Reset: true}))
+	r.tell(envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: r.epoch, To: r.head, Oldest: r.oldestKnown(), Reset: true}))
 }
 
 // tell gives something to all members who speak throng.v1, in the order of the room's messages. The lock is held.

@@ -38,7 +38,7 @@ func (s *Server) Post(ctx context.Context, room, user, name, key string, body en
 	}
 	id := ""
 	if key != "" {
-		id = room + " " + user + " " + key
+		id = publishID(room, user, key)
 	}
 	type outcome struct {
 		receipt Receipt
