@@ -66,6 +66,10 @@ func TestGapBeforeMemory(t *testing.T) {
 	last := bob.follows(5, gap.To)
 	r.publish(ann, 1)
 	bob.follows(1, last)
+	r.forget("tea")
+	if h := bob.ok("history", `"room":"tea","after":0,"limit":2`); len(h.Messages) != 2 || h.Messages[0].Prev == 0 {
+		t.Errorf("a history from the beginning, which is gone, does not tell: %+v", h.Messages)
+	}
 	h := bob.ok("history", fmt.Sprintf(`"room":"tea","after":%d`, seen))
 	if len(h.Messages) < 5 || h.Messages[0].Prev <= seen {
 		t.Errorf("a history behind what is gone does not tell: %+v", h.Messages)

@@ -158,11 +158,14 @@ func (r *room) fromStore(q *page) (list []entry, more bool, err error) {
 	} else {
 		messages, more, err = s.store.ReadBefore(ctx, r.policy.stream, r.name, q.before, q.limit)
 	}
-	prev := uint64(0)
+	prev, n := uint64(0), len(messages)
+	if more { // how many there are is not known
+		n = pageMessages
+	}
 	for i, m := range messages {
 		switch {
 		case i > 0:
-		case q.hasAfter && r.policy.removed(q.after, &m, len(messages)): // whoever asked sees by this number that something is missing
+		case q.hasAfter && r.policy.removed(q.after, &m, n): // whoever asked sees by this number that something is missing
 			prev = m.Seq - 1
 		default:
 			prev = m.Last
