@@ -188,7 +188,10 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 	if answer.Recorded {
 		answer.Epoch, answer.Seq = r.epoch, pos
 		missed = r.missedBy(j, pos)
-		if answer.Replay = len(missed.messages); missed.stored {
+		switch answer.Replay = len(missed.messages); {
+		case missed.newest > 0:
+			answer.Replay = missed.newest // as many as there are, up to it
+		case missed.stored:
 			answer.Replay = -1 // how many the store has is not known
 		}
 	}
