@@ -31,8 +31,8 @@ func (w *worker) answered(c *conn, b []byte) ([]byte, error) {
 		w.shakes++
 		w.opened(c, t)
 		if w.spec.Hooks.Hello != "" {
-			text := strings.ReplaceAll(w.spec.Hooks.Hello, "{n}", fmt.Sprint(w.spec.Lo+int(c.index)))
-			w.send(c, appendMasked(nil, headText, []byte(text), w.nextMask()))
+			words := strings.NewReplacer("{n}", fmt.Sprint(w.spec.Lo+int(c.index)), roomWord, roomName(int(c.room)))
+			w.send(c, appendMasked(nil, headText, []byte(words.Replace(w.spec.Hooks.Hello)), w.nextMask()))
 		}
 	}
 	return b[n:], err

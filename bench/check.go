@@ -46,6 +46,7 @@ type checker struct {
 	delivered uint64 // messages that arrived for the first time
 	faults    report.Faults
 	foreign   uint64 // messages that carry nothing of ours, where that may be
+	acks      uint64 // by which the server acknowledged a message
 	missing   map[missing]struct{}
 	forgotten uint64 // missing beyond missingMax: lost even if they come late
 }

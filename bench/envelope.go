@@ -3,6 +3,8 @@ package bench
 import (
 	"bytes"
 	"encoding/base64"
+	"strconv"
+	"strings"
 )
 
 // An envelope is what stands around a payload when a server wants more than bytes: a prefix and a suffix, and with
@@ -13,6 +15,9 @@ import (
 //	text:    prefix  marker  stamp in base64url (38 letters)  filler  suffix
 type envelope struct {
 	prefix, suffix string
+	named          bool   // the room's name and rest follow the prefix
+	rest           string // of the prefix
+	ack            []byte // what an acknowledgement holds
 	text           bool
 	inner          int // bytes of a payload without marker and base64: what the checker knows
 	plain          []byte
@@ -50,12 +55,18 @@ func newEnvelope(s *spec) *envelope {
 	if !h.wrapped() {
 		return nil
 	}
-	return &envelope{prefix: h.Prefix, suffix: h.Suffix, text: h.Text, inner: s.Payload - h.payloadMin() + PayloadBytesMin}
+	e := &envelope{suffix: h.Suffix, ack: []byte(h.Ack), text: h.Text, inner: s.Payload - h.payloadMin() + PayloadBytesMin}
+	e.prefix, e.rest, e.named = strings.Cut(h.Prefix, roomWord)
+	return e
 }
 
 func (e *envelope) appendTo(b []byte, k *checker, s stamp) []byte {
 	e.plain = k.appendPayload(e.plain[:0], s)
-	b = append(append(b, e.prefix...), marker...)
+	b = append(b, e.prefix...)
+	if e.named {
+		b = append(strconv.AppendUint(append(b, 'e'), uint64(s.room), 10), e.rest...)
+	}
+	b = append(b, marker...)
 	if e.text {
 		b = stampText.AppendEncode(b, e.plain[:PayloadBytesMin])
 		b = append(b, e.plain[PayloadBytesMin:]...)
@@ -69,7 +80,11 @@ func (e *envelope) appendTo(b []byte, k *checker, s stamp) []byte {
 func (e *envelope) open(p []byte, k *checker) []byte {
 	at := bytes.Index(p, []byte(marker))
 	if at < 0 {
-		k.foreign++
+		if len(e.ack) > 0 && bytes.Contains(p, e.ack) {
+			k.acks++
+		} else {
+			k.foreign++
+		}
 		return nil
 	}
 	p = p[at+len(marker):]

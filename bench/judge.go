@@ -14,6 +14,9 @@ func (w *worker) judge(c command) error {
 	}
 	fast := func(c *conn) bool { return !c.slow }
 	w.drain(&w.check, c.Quiet, func() uint64 { return w.check.outstanding(w.conns, fast, sent) })
+	if s.Hooks.Ack != "" {
+		_ = w.run(now()+c.Quiet, func() bool { return w.check.acks >= w.sent })
+	}
 	w.lookForStalled()
 	w.latency.add(w.inside)
 	w.check.faults.Lost += w.check.forgotten + w.check.outstanding(w.conns, fast, sent)
@@ -24,7 +27,7 @@ func (w *worker) judge(c command) error {
 	}
 	o := &outcome{
 		From: w.from, To: w.to, Latency: w.latency, Raw: w.raw, Connect: w.connect,
-		Sent: w.sent, LateMax: w.lateMax, Faults: w.check.faults, Foreign: w.check.foreign, Refused: w.dialing.refused, Slow: w.slow.outcome(w),
+		Sent: w.sent, LateMax: w.lateMax, Faults: w.check.faults, Foreign: w.check.foreign, Acks: w.check.acks, Refused: w.dialing.refused, Slow: w.slow.outcome(w),
 	}
 	if w.storm != nil {
 		o.Storm = w.storm.outcome(w)

@@ -18,9 +18,10 @@ type Options struct {
 
 	Path        string `group:"Envelope" help:"Path of the request, {room} in it for the room. Default: the URL's own, and /rooms/{room} where there are several rooms." placeholder:"TEMPLATE"`
 	Subprotocol string `group:"Envelope" help:"Subprotocol to ask for; the server has to agree." placeholder:"NAME"`
-	Hello       string `group:"Envelope" help:"Text message that each connection says first, {n} in it for its number." placeholder:"TEXT"`
-	Prefix      string `group:"Envelope" help:"What stands before each payload. With an envelope the payload is found by a mark in it, however the server wraps it." placeholder:"TEXT"`
+	Hello       string `group:"Envelope" help:"Text message that each connection says first, {n} in it for its number, {room} for its room." placeholder:"TEXT"`
+	Prefix      string `group:"Envelope" help:"What stands before each payload, {room} in it for the room. With an envelope the payload is found by a mark in it, however the server wraps it." placeholder:"TEXT"`
 	Suffix      string `group:"Envelope" help:"What stands behind each payload." placeholder:"TEXT"`
+	Ack         string `group:"Envelope" help:"What is in each message by which the server acknowledges one; as many are waited for as were sent." placeholder:"TEXT"`
 	Text        bool   `group:"Envelope" help:"Send text messages: the payload is printable, for servers that want UTF-8."`
 	Payload     int    `group:"Envelope" help:"Bytes of a message, without prefix and suffix: 28 or more, 36 with an envelope, 46 with --text." default:"32"`
 
@@ -43,7 +44,7 @@ type Options struct {
 const defaultRoomPath = "/rooms/" + roomWord
 
 func (o *Options) hooks() hooks {
-	return hooks{Path: o.Path, Subprotocol: o.Subprotocol, Hello: o.Hello, Prefix: o.Prefix, Suffix: o.Suffix, Text: o.Text}
+	return hooks{Path: o.Path, Subprotocol: o.Subprotocol, Hello: o.Hello, Prefix: o.Prefix, Suffix: o.Suffix, Ack: o.Ack, Text: o.Text}
 }
 
 // check is for what is wrong whatever the scenario.

@@ -30,6 +30,7 @@ func mergeOutcomes(from []*outcome) *outcome {
 		all.Cycles += o.To.Cycles - o.From.Cycles
 		all.LateMax = max(all.LateMax, o.LateMax)
 		all.Foreign += o.Foreign
+		all.Acks += o.Acks
 		addFaults(&all.Faults, o.Faults)
 		addCounts(all.Refused, o.Refused)
 		all.Rooms = append(all.Rooms, o.Rooms...)
@@ -69,7 +70,7 @@ func (c *crew) result(from []*outcome, all *outcome) *report.Result {
 	r := &report.Result{
 		Format: report.Format, Began: c.began, Name: c.opts.Name, URL: c.opts.URL, Settings: c.opts.settings, Machine: machine(), Workers: len(c.members),
 		Conns: s.Conns, Rooms: s.Rooms, Senders: s.Senders, InFlight: s.InFlight, Rate: s.Rate * float64(s.Senders), Payload: s.Payload,
-		Sent: all.Sent, Latency: report.SpreadOf(all.Latency.Histogram), Connect: report.SpreadOf(all.Connect.Histogram), Faults: all.Faults,
+		Sent: all.Sent, Acked: all.Acks, Latency: report.SpreadOf(all.Latency.Histogram), Connect: report.SpreadOf(all.Connect.Histogram), Faults: all.Faults,
 	}
 	if s.Senders == 0 {
 		r.Payload = 0

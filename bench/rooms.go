@@ -140,7 +140,7 @@ func (cfg *Rooms) floodCommand() ([]string, error) {
 	argv = append(argv[:len(argv):len(argv)], "broadcast", "--json", "--url", cfg.URL[0], "--path", strings.ReplaceAll(path, roomWord, "flood"),
 		"--conns", strconv.Itoa(cfg.Flood), "--senders", strconv.Itoa(cfg.FloodSenders), "--in-flight", strconv.Itoa(cfg.FloodSenders*cfg.FloodWindow),
 		"--payload", strconv.Itoa(cfg.Payload), "--warmup", "0s", "--for", (cfg.Warmup + cfg.For + 2*childSlack).String())
-	for _, one := range [][2]string{{"--subprotocol", cfg.Subprotocol}, {"--hello", cfg.Hello}, {"--prefix", cfg.Prefix}, {"--suffix", cfg.Suffix}} {
+	for _, one := range [][2]string{{"--subprotocol", cfg.Subprotocol}, {"--hello", cfg.Hello}, {"--prefix", cfg.Prefix}, {"--suffix", cfg.Suffix}, {"--ack", cfg.Ack}} {
 		if one[1] != "" {
 			argv = append(argv, one[0]+"="+one[1])
 		}

@@ -97,12 +97,15 @@ func (t *target) probe(ctx context.Context, room int) error {
 // roomWord is what stands for the room in a path.
 const roomWord = "{room}"
 
+// roomName is what a room is called.
+func roomName(room int) string { return "e" + strconv.Itoa(room) }
+
 // path is the request's target for one room.
 func (t *target) path(room int) string {
 	if t.template == "" {
 		return t.URI
 	}
-	return strings.ReplaceAll(t.template, roomWord, "e"+strconv.Itoa(room))
+	return strings.ReplaceAll(t.template, roomWord, roomName(room))
 }
 
 // portsPerSource keeps the search for a free port short: a source address has about 28,000 of them.

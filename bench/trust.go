@@ -87,6 +87,10 @@ func (c *crew) distrust(r *report.Result, o *outcome) {
 	if c.series.blind != nil {
 		note("the server's CPU and memory are known up to a moment only: %v", c.series.blind)
 	}
+	if c.opts.Ack != "" && o.Acks != o.Sent {
+		r.Faults.Lost += o.Sent - min(o.Acks, o.Sent)
+		note("%d acknowledgements came of %d messages", o.Acks, o.Sent)
+	}
 	if o.Foreign > 0 && c.opts.Hello == "" { // those who greet are answered
 		note("%d messages carried nothing of this run and were left aside", o.Foreign)
 	}

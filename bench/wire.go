@@ -64,9 +64,10 @@ type targetSpec struct {
 type hooks struct {
 	Path        string `json:",omitempty"` // {room} in it stands for the room; "": the URL's own
 	Subprotocol string `json:",omitempty"`
-	Hello       string `json:",omitempty"` // {n} in it stands for the connection's number
-	Prefix      string `json:",omitempty"`
+	Hello       string `json:",omitempty"` // {n} in it stands for the connection's number, {room} for its room
+	Prefix      string `json:",omitempty"` // {room} as well
 	Suffix      string `json:",omitempty"`
+	Ack         string `json:",omitempty"` // what an acknowledgement holds
 	Text        bool   `json:",omitempty"`
 }
 
@@ -144,6 +145,7 @@ type outcome struct {
 	LateMax  time.Duration
 	Faults   report.Faults
 	Foreign  uint64        `json:",omitzero"`
+	Acks     uint64        `json:",omitzero"`
 	Rooms    []roomOutcome `json:",omitempty"`
 	Storm    *stormOutcome `json:",omitempty"`
 	Refused  map[string]int

@@ -116,7 +116,11 @@ func (r *Result) each() string {
 
 func (r *Result) addRates(l *lines) {
 	if r.Sent > 0 {
-		l.add("sent", "%s", of(r.Sent, "message"))
+		text := of(r.Sent, "message")
+		if r.Acked > 0 {
+			text += fmt.Sprintf(", %s acknowledged", grouped(r.Acked))
+		}
+		l.add("sent", "%s", text)
 	}
 	switch {
 	case r.PerSecond > 0 && r.each() == "handshake":

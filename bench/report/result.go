@@ -25,6 +25,7 @@ type Result struct {
 	Seconds  float64 `json:"seconds,omitempty"` // measured
 
 	Sent        uint64  `json:"sent,omitempty"`
+	Acked       uint64  `json:"acked,omitempty"`       // of these, where the server acknowledges
 	Deliveries  uint64  `json:"deliveries,omitempty"`  // within the measured time
 	PerSecond   float64 `json:"per_second,omitempty"`  // deliveries, or handshakes
 	Latency     *Spread `json:"latency,omitempty"`     // from the planned instant
