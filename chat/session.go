@@ -137,15 +137,17 @@ func (s *session) passOn() {
 	s.answers.mu.Unlock()
 	b := buffers.Get().(*buffer)
 	defer b.giveBack()
+	b.text, b.ends = b.text[:0], b.ends[:0]
 	for i := range list {
 		a := &list[i]
 		if a.err != nil {
-			b.text = envelope.AppendError(b.text[:0], a.id, []byte(a.room), a.key, refusalOf(a.err))
+			b.text = envelope.AppendError(b.text, a.id, []byte(a.room), a.key, refusalOf(a.err))
 		} else {
-			b.text = envelope.AppendPublished(b.text[:0], a.id, a.room, a.receipt.Seq, a.receipt.Duplicate)
+			b.text = envelope.AppendPublished(b.text, a.id, a.room, a.receipt.Seq, a.receipt.Duplicate)
 		}
-		s.send(b.text)
+		b.ends = append(b.ends, len(b.text))
 	}
+	_ = s.conn.SendAll(protocol.OpText, b.text, b.ends)
 	s.inFlight -= len(list)
 	if s.held && s.inFlight <= inFlightMax/2 {
 		s.held = false
@@ -164,6 +166,7 @@ func millis(t time.Time) int64 {
 // buffer is what a request or a message is built in.
 type buffer struct {
 	text, record, payload []byte
+	ends                  []int // of several messages in text
 	request               envelope.Request
 	parsed                envelope.Record
 }

@@ -171,14 +171,37 @@ func (c *Conn) Send(op protocol.Opcode, data []byte) error {
 	if !c.Open() {
 		return ErrClosed
 	}
+	c.loop.scratch = protocol.AppendFrame(c.loop.scratch[:0], op, data)
+	return c.sendScratch(1)
+}
+
+// SendAll is Send for several messages, in one write: data holds them end to end, and
+// ends says where each of them ends. Loop-owned.
+func (c *Conn) SendAll(op protocol.Opcode, data []byte, ends []int) error {
+	c.loop.assertInTurn()
+	if !c.Open() {
+		return ErrClosed
+	}
+	l, from := c.loop, 0
+	l.scratch = l.scratch[:0]
+	for _, end := range ends {
+		l.scratch = protocol.AppendFrame(l.scratch, op, data[from:end])
+		from = end
+	}
+	return c.sendScratch(len(ends))
+}
+
+// sendScratch sends the frames that stand in the loop's scratch.
+func (c *Conn) sendScratch(messages int) error {
 	l := c.loop
-	l.scratch = protocol.AppendFrame(l.scratch[:0], op, data)
 	if over(c.gc.OutboundBuffered()+len(l.scratch), l.engine.cfg.Backlog) && c.gc.OutboundBuffered() > 0 {
 		c.fail(ReasonSlow)
 		return ErrClosed
 	}
-	c.write(l.scratch)
-	l.stats.deliveries++
+	if messages > 0 {
+		c.write(l.scratch)
+	}
+	l.stats.deliveries += uint64(messages)
 	l.keepScratch()
 	return nil
 }

@@ -327,3 +327,31 @@ func TestPartialMessagesCountAsMemory(t *testing.T) {
 		t.Fatalf("%d bytes are still counted as lent", f.partial)
 	}
 }
+
+// TestSendAll: several messages, one write.
+func TestSendAll(t *testing.T) {
+	f := newFakeLoop(t, quietConfig(), &rooms{})
+	one := f.dial("/", 0)
+	writes, deliveries := f.stats.writes, f.stats.deliveries
+	f.enter()
+	if err := one.c.SendAll(protocol.OpText, []byte("onetwothree"), []int{3, 6, 6, 11}); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.c.SendAll(protocol.OpText, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.exit()
+	one.read(1 << 16)
+	if got, _ := payloads(t, one.got); fmt.Sprintf("%s", got) != "[one two  three]" {
+		t.Fatalf("got %q", got)
+	}
+	if w, d := f.stats.writes-writes, f.stats.deliveries-deliveries; w != 1 || d != 4 {
+		t.Fatalf("%d writes of %d messages", w, d)
+	}
+	f.enter()
+	one.c.Close(1000, "")
+	if err := one.c.SendAll(protocol.OpText, []byte("x"), []int{1}); err != ErrClosed {
+		t.Fatal(err)
+	}
+	f.exit()
+}
