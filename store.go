@@ -81,6 +81,7 @@ func (h heard) Gapped(_ int, room string)           { h.rooms.Gapped(room) }
 func (h heard) Cast(room, node string, data []byte) { h.rooms.Cast(room, node, data) }
 func (h heard) Connected(is bool)                   { h.rooms.Connected(is) }
 func (h heard) NodeGone(node string)                { h.rooms.NodeGone(node) }
+func (h heard) NodeCame(node string)                { h.rooms.NodeCame(node) }
 func (h heard) Asked(room, node string, data []byte) []byte {
 	return h.rooms.Asked(room, node, data)
 }

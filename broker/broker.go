@@ -26,8 +26,10 @@ type Handler interface {
 	Cast(room, node string, data []byte)
 	// Asked is a question of another node about a room, watched here or not. nil is no answer.
 	Asked(room, node string, data []byte) (reply []byte)
-	// NodeGone: another node said goodbye, or was silent for too long.
+	// NodeGone: another node said goodbye, was silent for too long, or is another process than before: NodeCame follows then.
 	NodeGone(node string)
+	// NodeCame: another node lives that was not known, or not any more. What it said meanwhile was not heard.
+	NodeCame(node string)
 	// Connected: the store can be reached, or cannot any more.
 	Connected(connected bool)
 }

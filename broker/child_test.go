@@ -111,6 +111,7 @@ func (deaf) Gapped(int, string)                  {}
 func (deaf) Cast(string, string, []byte)         {}
 func (deaf) Asked(string, string, []byte) []byte { return nil }
 func (deaf) NodeGone(string)                     {}
+func (deaf) NodeCame(string)                     {}
 func (deaf) Connected(bool)                      {}
 
 // process is a child.

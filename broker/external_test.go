@@ -149,6 +149,18 @@ func TestWatch(t *testing.T) {
 	b.Unwatch(0, "nobody watched this")
 }
 
+// TestNodeAgain: a node that ends without a word and begins anew before anybody misses it is gone, and comes.
+func TestNodeAgain(t *testing.T) {
+	s := startNATS(t, childOrder{})
+	a := open(t, Config{URLs: []string{s.url()}, Node: "a"}).ready()
+	b := open(t, Config{URLs: []string{s.url()}, Node: "b"}).ready()
+	a.await("b", func() bool { return slices.Equal(a.came, []string{"b"}) })
+	b.await("a", func() bool { return slices.Equal(b.came, []string{"a"}) })
+	again := open(t, Config{URLs: []string{s.url()}, Node: "b"}).ready()
+	a.await("the new b", func() bool { return slices.Equal(a.gone, []string{"b"}) && slices.Equal(a.came, []string{"b", "b"}) })
+	again.await("a", func() bool { return slices.Equal(again.came, []string{"a"}) })
+}
+
 // TestNodes: three nodes know each other, say and ask, and notice who goes and who is killed.
 func TestNodes(t *testing.T) {
 	s := startNATS(t, childOrder{})

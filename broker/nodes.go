@@ -18,7 +18,7 @@ import (
 //	cast     │ length │ node │ data ... │
 //	ask      │ length │ node │ length of the room │ room │ data ... │
 //	answer   │ length │ node │ 0: none, 1: data follows │ data ... │
-//	node     │ length │ node │ b: I live, h: I am new, who else lives?, g: goodbye │
+//	node     │ length │ node │ b: I live, h: I am back, who else lives?, n: I have just begun, who else lives?, g: goodbye │
 
 const (
 	beatInterval = time.Second
@@ -28,6 +28,7 @@ const (
 
 	beatPulse = 'b'
 	beatHello = 'h'
+	beatNew   = 'n'
 	beatBye   = 'g'
 )
 
@@ -40,6 +41,7 @@ type nodes struct {
 
 	beat  time.Duration // the tick's: when we last said that we live
 	apart bool          // the tick's: the connection is away
+	last  time.Duration // the tick's: the one before
 }
 
 // question is one Ask that waits.
@@ -117,10 +119,17 @@ func (n *nodes) beaten(b *Broker, node string, rest []byte) {
 		return
 	}
 	n.mu.Lock()
+	_, known := n.heard[node]
 	n.heard[node] = b.now()
 	n.mu.Unlock()
-	if rest[0] == beatHello {
+	if known && rest[0] == beatNew {
+		n.gone(b, node)
+	}
+	if rest[0] != beatPulse {
 		_ = n.say(b, beatPulse) // if it cannot be sent now, the next one is a second away
+	}
+	if !known || rest[0] == beatNew {
+		b.handler.NodeCame(node)
 	}
 }
 
@@ -180,18 +189,23 @@ func (n *nodes) gone(b *Broker, node string) {
 	b.handler.NodeGone(node)
 }
 
-// tick says once a second that we live, and ends those who were silent for too long. While the connection is away nobody is judged: it is we who do not
-// hear, and when it is back all get their time again.
+// tick says once a second that we live, and ends those who were silent for too long. While the connection is away, or this process is stopped, nobody is
+// judged: it is we who do not hear, and then all get their time again.
 func (n *nodes) tick(b *Broker, now time.Duration) {
 	if b.server != nil {
 		return
 	}
-	if !b.main.IsConnected() {
+	late := now-n.last > beatInterval
+	if n.last = now; !b.main.IsConnected() {
 		n.apart = true
 		return
 	}
+	n.apart = n.apart || late
 	kind := byte(beatPulse)
-	if n.apart || n.beat < 0 {
+	switch {
+	case n.beat < 0:
+		kind = beatNew
+	case n.apart:
 		kind = beatHello
 	}
 	var dead []string
@@ -207,7 +221,7 @@ func (n *nodes) tick(b *Broker, now time.Duration) {
 	}
 	n.mu.Unlock()
 	n.apart = false
-	if kind == beatHello || now-n.beat >= beatInterval {
+	if kind != beatPulse || now-n.beat >= beatInterval {
 		if n.say(b, kind) == nil {
 			n.beat = now
 		}

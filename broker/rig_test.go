@@ -24,6 +24,7 @@ type rig struct {
 	gapped   []string
 	casts    []string
 	gone     []string
+	came     []string
 	states   []bool
 	asked    func(room, node string, data []byte) []byte
 	onStored func()
@@ -56,6 +57,7 @@ func (r *rig) Asked(room, node string, data []byte) []byte {
 }
 
 func (r *rig) NodeGone(node string) { r.note(func() { r.gone = append(r.gone, node) }) }
+func (r *rig) NodeCame(node string) { r.note(func() { r.came = append(r.came, node) }) }
 func (r *rig) Connected(is bool)    { r.note(func() { r.states = append(r.states, is) }) }
 
 func (r *rig) note(change func()) {

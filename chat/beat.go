@@ -26,8 +26,8 @@ func (s *Server) beat() {
 
 func (s *Server) beatOnce() {
 	s.mu.Lock()
-	news, deserted, retry := s.newsOf, s.deserted, s.retry
-	s.newsOf, s.deserted, s.retry = nil, nil, nil
+	news, deserted, retry, whole := s.newsOf, s.deserted, s.retry, s.tellAll
+	s.newsOf, s.deserted, s.retry, s.tellAll = nil, nil, nil, false
 	s.mu.Unlock()
 	now := s.now()
 	for _, r := range news {
@@ -40,6 +40,9 @@ func (s *Server) beatOnce() {
 	}
 	for _, r := range retry {
 		r.tryAgain()
+	}
+	if whole {
+		s.rooms.each((*room).tellWhole)
 	}
 	s.ringAlarms(s.clock())
 }

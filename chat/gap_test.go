@@ -9,7 +9,11 @@ import (
 
 // forgetful is a node whose store keeps five messages of a room, with Ann who speaks and Bob who was there for the first three.
 func forgetful(t *testing.T) (r *rig, ann *talker, since string, seen uint64) {
-	r = newRig(t, true, nil)
+	r = newRig(t, true, func(c *Config) {
+		for i := range c.Policies {
+			c.Policies[i].KeepMessages = 5
+		}
+	})
 	r.store.keep = 5
 	ann, _ = r.talker("Ann", "")
 	bob, _ := r.talker("Bob", "")

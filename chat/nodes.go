@@ -15,6 +15,7 @@ const (
 	castMessage  byte = 'm' // a record: something said in a room that is not recorded
 	castSignal   byte = 's' // a record: a signal
 	castPresence byte = 'p' // presenceNews: who is in the room on the node that says so
+	castTell     byte = 't' // a node's name, to all nodes: that one shall say who is in its rooms
 )
 
 // presenceNews is what a node says of its people in a room: all of them, or how it changed.
@@ -41,11 +42,18 @@ func (s *Server) cast(room string, kind byte, data []byte) {
 
 // Cast takes what another node says of a room. Any goroutine. data is not kept.
 func (s *Server) Cast(name, node string, data []byte) {
-	r := s.rooms.find(name)
-	if r == nil || len(data) == 0 || r.members() == 0 {
+	if len(data) == 0 {
 		return
 	}
 	kind, data := data[0], data[1:]
+	if kind == castTell && name == "" && string(data) == s.cfg.Node {
+		s.tellSoon()
+		return
+	}
+	r := s.rooms.find(name)
+	if r == nil || r.members() == 0 {
+		return
+	}
 	b := buffers.Get().(*buffer)
 	defer b.giveBack()
 	switch kind {
@@ -138,7 +146,8 @@ func (c *crowd) whole() []byte {
 	return text
 }
 
-// askAround asks the other nodes who is in the room there. The answers are told like any news.
+// askAround asks the other nodes who is in the room there. The answers are told like any news. A node that has nobody in the room any more does not say so,
+// and is known by that when all have answered.
 func (r *room) askAround() {
 	s := r.server
 	if !s.shared() {
@@ -147,8 +156,59 @@ func (r *room) askAround() {
 	s.errands.run(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, askTime)
 		defer cancel()
-		_ = s.store.Ask(ctx, r.name, nil, r.hear) // who does not answer is not there
+		silent := r.elsewhere()
+		err := s.store.Ask(ctx, r.name, nil, func(node string, reply []byte) {
+			delete(silent, node)
+			r.hear(node, reply)
+		})
+		if err == nil {
+			r.notOn(silent)
+		}
 	})
+}
+
+// elsewhere are the other nodes on which somebody is said to be in the room.
+func (r *room) elsewhere() map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	nodes := make(map[string]bool, len(r.crowd.elsewhere))
+	for node := range r.crowd.elsewhere {
+		nodes[node] = true
+	}
+	return nodes
+}
+
+// notOn forgets those who are said to be on some nodes.
+func (r *room) notOn(nodes map[string]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var left []person
+	for node := range nodes {
+		_, gone := r.crowd.learn(node, &presenceNews{All: true})
+		left = append(left, gone...)
+	}
+	if len(left) > 0 || r.crowd.size() != r.crowd.toldCount {
+		r.announce(nil, left)
+	}
+}
+
+// NodeCame is told that another node lives of which nothing was known, or nothing any more: it is asked who is in its rooms. Any goroutine.
+func (s *Server) NodeCame(node string) { s.cast("", castTell, []byte(node)) }
+
+// tellSoon has the other nodes told with the next beat who is in the rooms here.
+func (s *Server) tellSoon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tellAll = true
+}
+
+// tellWhole tells the other nodes all of this node's people in the room, if there are any.
+func (r *room) tellWhole() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.crowd.empty() {
+		r.server.cast(r.name, castPresence, r.crowd.whole())
+	}
 }
 
 // NodeGone is told that another node is no more: its people are not here any longer. Any goroutine.
@@ -168,6 +228,7 @@ func (s *Server) Connected(is bool) {
 	if !is {
 		return
 	}
+	s.tellSoon() // what was said of it meanwhile is lost
 	s.rooms.each(func(r *room) {
 		r.mu.Lock()
 		defer r.mu.Unlock()

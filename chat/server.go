@@ -63,6 +63,7 @@ type Server struct {
 	newsOf   []*room
 	deserted []*room
 	retry    []*room
+	tellAll  bool // the other nodes have to be told anew who is here
 }
 
 // New makes a server. Errors say which policy is wrong, and why.
