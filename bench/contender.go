@@ -55,9 +55,7 @@ func underTest(command, flags string, where placement) (*contender, error) {
 			return nil, fmt.Errorf("this program's own path: %w", err)
 		}
 		c.argv = []string{self, "serve", "--listen", "ADDR:PORT", "--admin=", "--idle-timeout", "0", "--record", "none"}
-		if where == coresOwn {
-			c.argv = append(c.argv, "--loops", "1")
-		}
+		c.argv = append(c.argv, "--loops", strconv.Itoa(where.loops()))
 	case !strings.Contains(command, "PORT"):
 		return nil, fmt.Errorf("--server %q: want the word PORT where the port goes", command)
 	default:

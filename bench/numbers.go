@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -47,6 +48,15 @@ const (
 	// coresShared: both use all there are, as deployed.
 	coresShared placement = "shared"
 )
+
+// loops is how many loops a throng gets: as many as it has cores for itself. Where client and server share all, half of them are the client's: a loop for
+// each core would only take turns with it.
+func (p placement) loops() int {
+	if p == coresShared {
+		return max(1, runtime.NumCPU()/2)
+	}
+	return 1
+}
 
 func (n *numbers) serverCPU() int {
 	if n.where == coresShared {
