@@ -21,6 +21,17 @@ type speaker struct {
 	failed   atomic.Bool  // told to go, since something it said was not stored; any goroutine
 }
 
+// identity is who a raw client is; one that has said nothing and brought no token is some guest.
+func (sp *speaker) identity() *identity {
+	if sp == nil {
+		return &anybody
+	}
+	return &sp.who
+}
+
+// anybody is what all guests have in common.
+var anybody = identity{guest: true}
+
 // roomOfRaw returns the room that a raw client is in.
 func roomOfRaw(value any) *room {
 	switch v := value.(type) {
@@ -77,18 +88,18 @@ func (s *Server) hearRaw(c *engine.Conn, op protocol.Opcode, data []byte) {
 	if r == nil {
 		return
 	}
+	sp, isSpeaker := c.Value().(*speaker)
+	if who := sp.identity(); !who.mayPublish(r.policy, r.name, true) {
+		c.Close(closeDenied, "you may not speak in this room")
+		return
+	}
 	if !r.recorded() && r.enveloped.Load() == 0 && !s.shared() {
 		c.Publish(r.topic.Load(), op, data) // among raw clients of one node nothing is wrapped
 		return
 	}
-	sp, isSpeaker := c.Value().(*speaker)
 	if !isSpeaker {
 		sp = &speaker{room: r, who: identity{user: "~" + c.ID().String(), name: guestName, guest: true}}
 		c.SetValue(sp)
-	}
-	if !sp.who.mayPublish(r.policy, r.name, true) {
-		c.Close(closeDenied, "you may not speak in this room")
-		return
 	}
 	b := buffers.Get().(*buffer)
 	defer b.giveBack()
