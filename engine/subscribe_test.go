@@ -329,6 +329,37 @@ func TestFormsAreMadeForThoseWhoWantThem(t *testing.T) {
 	}
 }
 
+// formal is a handler of people who want envelopes.
+type formal struct{ keeper }
+
+func (*formal) OnUpgrade(c *Conn, _ *protocol.Request) (string, error) {
+	c.SetForm(Enveloped)
+	return "", nil
+}
+
+// TestSetForm: a form that OnUpgrade chose stays with whatever encoding is negotiated;
+// later it is a mistake, which costs the connection.
+func TestSetForm(t *testing.T) {
+	cfg := quietConfig()
+	cfg.Compress = true
+	for offer, want := range map[string]protocol.Encoding{
+		"": protocol.Plain,
+		"Sec-WebSocket-Extensions: permessage-deflate\r\n":                           protocol.Deflated,
+		"Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9\r\n": protocol.DeflatedSmall,
+	} {
+		f := newFakeLoop(t, cfg, &formal{})
+		c := f.dialRaw()
+		c.send([]byte(strings.Replace(upgradeRequest("/"), "\r\n", "\r\n"+offer, 1)))
+		if c.c.outfit != outfitOf(Enveloped, want) || c.c.Form() != Enveloped {
+			t.Errorf("%q: outfit %d", offer, c.c.outfit)
+		}
+		c.read(1 << 16)
+		c.got = nil
+		f.do(func() { f.guarded(c.c, "test", func() { c.c.SetForm(Raw) }) })
+		expectClose(t, c, 1011)
+	}
+}
+
 // TestFormWantedLate: somebody who joins between the encoding of a message and its place
 // in the order gets it, although nobody wanted that form before.
 func TestFormWantedLate(t *testing.T) {
