@@ -365,8 +365,10 @@ func (l *loop) openLetter(lt *letter, rest []byte) (size int) {
 	}
 	var frames [outfits][]byte
 	for o, n := range lt.sizes {
-		frames[o] = rest[size : size+int(n)]
-		size += int(n)
+		if n > 0 {
+			frames[o] = rest[size : size+int(n)]
+			size += int(n)
+		}
 	}
 	l.deliver(lt.topic, lt.pos, &frames)
 	return size

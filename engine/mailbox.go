@@ -51,9 +51,11 @@ const (
 func (m *mailbox) putMessage(t *Topic, loop int, pos uint64, enc *encoded) {
 	m.mu.Lock()
 	lt := letter{topic: t, pos: pos}
-	for i, f := range enc.frames {
-		m.in.bytes = append(m.in.bytes, f...)
-		lt.sizes[i] = uint32(len(f))
+	for o, f := range enc.frames {
+		if len(f) > 0 {
+			m.in.bytes = append(m.in.bytes, f...)
+			lt.sizes[o] = uint32(len(f))
+		}
 	}
 	m.in.items = append(m.in.items, lt)
 	m.count.Add(1)
