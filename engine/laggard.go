@@ -6,12 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// laggards are the connections that could not take all they were sent, or that a
-// replay has first. Each
-// stays at its cursor in the log and costs a record, not a copy of the data.
-// gnet tells nobody that a socket takes bytes again, so laggards stand in an
-// epoll of the loop's own, asked without waiting at each turn: the cost is by
-// those that are ready, not by those that lag. Loop-owned.
+// laggards are the connections that could not take all they were sent, or that have
+// a replay first. Each stays at its cursor in the log and costs a record, not a copy
+// of the data. gnet tells nobody that a socket takes bytes again, so laggards stand in
+// an epoll of the loop's own, asked without waiting at each turn: the cost is by those
+// that are ready, not by those that lag. Loop-owned.
 type laggards struct {
 	epfd   int
 	conns  []*Conn

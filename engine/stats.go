@@ -222,7 +222,7 @@ func (e *Engine) Metrics(v MetricsVisitor) {
 	v.Gauge("throng_connections", "Connections that are open.", float64(g.open))
 	v.Gauge("throng_connections_accepted_now", "Connections from accept to their end, open or not.", float64(e.gate.count.Load()))
 	v.Gauge("throng_connections_ceiling", "Connections that are let in at once.", float64(e.Ceiling()))
-	v.Gauge("throng_lagging_connections", "Connections that could not take all they were sent.", float64(g.lagging))
+	v.Gauge("throng_lagging_connections", "Connections that could not take all they were sent, or have a replay first.", float64(g.lagging))
 	v.Gauge("throng_paused_connections", "Connections that are not read from for the moment.", float64(g.paused))
 	v.Gauge("throng_topics", "Topics with subscribers.", float64(e.topics.count.Load()))
 	v.Counter("throng_accepts_total", "Connections accepted.", float64(e.gate.accepts.Load()))
