@@ -176,3 +176,24 @@ func (f *fakeLoop) list(b *testing.B, q Query) (longest int64) {
 		}
 	}
 }
+
+// BenchmarkPublishAt is Publish for a message with a position and something for either
+// form, to somebody of each.
+func BenchmarkPublishAt(b *testing.B) {
+	f := newBenchLoop(b, &rooms{})
+	f.enter()
+	for form := range Form(Forms) {
+		c := f.crowd("lobby", f.sink())
+		c.leaveAll()
+		c.outfit = outfitOf(form, protocol.Plain)
+		c.JoinAt("room", func() uint64 { return 0 })
+	}
+	f.exit()
+	text, pos := make([]byte, 100), uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		pos++
+		f.engine.PublishAt("room", pos, &Contents{Raw: {protocol.OpText, text}, Enveloped: {protocol.OpText, text}})
+		f.ring()
+	}
+}
