@@ -197,6 +197,10 @@ func (e *Engine) publish(topic string, what *Contents) error {
 // everybody, and whoever decides looks at Topic.Congested before. Messages with a
 // position come one call after the other, in their order, for each topic. JoinAt says
 // what they are for.
+//
+// A message whose position is not above the last one's has been had, and is dropped.
+// So numbers that can begin anew need something in front that rises with each beginning,
+// in the upper bits, say. Any goroutine.
 func (e *Engine) PublishAt(topic string, pos uint64, what *Contents) {
 	if t := e.topics.find(topic); t != nil {
 		t.publishAt(pos, what)
