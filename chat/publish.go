@@ -45,9 +45,7 @@ func (s *session) publish(req *envelope.Request, b *buffer) {
 		s.held = true
 		s.conn.Hold()
 	}
-	if place != nil {
-		s.conn.AwaitEase(place.topic)
-	}
+	s.awaitEase(name, place)
 	srv.stats.published.Add(1)
 	srv.store.Publish(p.stream, name, id, b.record, func(receipt Receipt, err error) {
 		srv.stats.answered(receipt, err)
@@ -77,9 +75,21 @@ func (s *session) say(name string, place *seat, b *buffer) {
 		s.conn.PublishForms(place.topic, &what)
 	} else {
 		srv.engine.PublishAt(name, 0, &what)
+		s.awaitEase(name, nil)
 	}
 	srv.stats.ephemeral.Add(1)
 	srv.cast(name, castMessage, b.record)
+}
+
+// awaitEase has the connection wait while a room's members cannot follow: what is said goes by a door that refuses nothing, and would grow behind it.
+func (s *session) awaitEase(name string, place *seat) {
+	if place != nil {
+		s.conn.AwaitEase(place.topic)
+	} else if r := s.server.rooms.find(name); r != nil && r.members() > 0 {
+		if t := r.topic.Load(); t != nil {
+			s.conn.AwaitEase(t)
+		}
+	}
 }
 
 // contents is what the members of a room get of the record in b.
@@ -128,6 +138,7 @@ func (s *session) signal(req *envelope.Request, b *buffer) {
 	b.record = envelope.AppendRecord(b.record[:0], &envelope.Record{Time: srv.clock().UnixMilli(), User: []byte(s.who.user), Name: []byte(shown), Body: req.Body})
 	b.text = envelope.AppendSignal(b.text[:0], name, b.record)
 	srv.engine.PublishAt(name, 0, &engine.Contents{engine.Enveloped: {Op: protocol.OpText, Data: b.text}})
+	s.awaitEase(name, place)
 	srv.cast(name, castSignal, b.record)
 	s.send(envelope.AppendOK(b.text[:0], req.ID, name))
 }
