@@ -274,7 +274,7 @@ func (s *session) auth(req *envelope.Request) {
 		s.refuse(req.ID, "", envelope.Errorf(envelope.Unauthorized, "the token is somebody else's: connect anew to be another user"))
 		return
 	}
-	s.who = who
+	s.who, s.warned = who, false
 	s.recheck()
 	s.watchExpiry()
 	s.send(envelope.AppendAuthed(nil, req.ID, s.who.user, s.who.name, millis(s.who.expires)))

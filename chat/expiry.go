@@ -19,32 +19,38 @@ const (
 	lookAgain = time.Minute
 )
 
-// alarms are the sessions to be looked at, by the second. Any goroutine.
+// alarms are the connections to be looked at, by the second. Each stands there once; a look that another has come before is none. Any goroutine.
 type alarms struct {
 	mu sync.Mutex
-	at map[int64][]*session
+	at map[int64][]mortal
 }
 
-func (a *alarms) add(s *session, at time.Time) {
+// mortal is a connection that time can end.
+type mortal interface {
+	connection() *engine.Conn
+	look(second int64) // for the alarm of that second; loop-owned
+}
+
+func (a *alarms) add(m mortal, second int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.at == nil {
-		a.at = make(map[int64][]*session)
+		a.at = make(map[int64][]mortal)
 	}
-	a.at[at.Unix()+1] = append(a.at[at.Unix()+1], s)
+	a.at[second] = append(a.at[second], m)
 }
 
-// due takes out those whose time has come.
-func (a *alarms) due(now time.Time) (list []*session) {
+// due takes out those of a second whose time has come, and reports false if there are none.
+func (a *alarms) due(now time.Time) (second int64, list []mortal, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for second, sessions := range a.at {
+	for second, list = range a.at {
 		if second <= now.Unix() {
-			list = append(list, sessions...)
 			delete(a.at, second)
+			return second, list, true
 		}
 	}
-	return list
+	return 0, nil, false
 }
 
 // watchExpiry plans the next look at the session, if there is a reason for one.
@@ -55,19 +61,36 @@ func (s *session) watchExpiry() {
 	case s.who.user == "":
 		next = now.Add(authTime)
 	case s.who.expires.IsZero():
+		s.alarm = 0
 		return
 	default:
-		for _, at := range []time.Time{s.who.expires.Add(-expiryWarning), s.who.expires, s.who.expires.Add(expiryGrace)} {
-			if at.After(now) && at.Before(next) {
-				next = at
-			}
-		}
+		next = s.who.nextLook(now)
 	}
-	s.server.alarms.add(s, next)
+	if second := next.Unix() + 1; second != s.alarm {
+		s.alarm = second
+		s.server.alarms.add(s, second)
+	}
 }
 
+// nextLook is when something about the token is to be done, or to be looked at again.
+func (who *identity) nextLook(now time.Time) time.Time {
+	next := now.Add(lookAgain)
+	for _, at := range []time.Time{who.expires.Add(-expiryWarning), who.expires, who.expires.Add(expiryGrace)} {
+		if at.After(now) && at.Before(next) {
+			next = at
+		}
+	}
+	return next
+}
+
+func (s *session) connection() *engine.Conn { return s.conn }
+
 // look acts on what the time has brought: it warns, and in the end sends away.
-func (s *session) look() {
+func (s *session) look(second int64) {
+	if second != s.alarm {
+		return
+	}
+	s.alarm = 0
 	now := s.server.clock()
 	left := s.who.expires.Sub(now)
 	switch {
@@ -87,11 +110,33 @@ func (s *session) look() {
 	s.watchExpiry()
 }
 
-// ring looks at the sessions whose time has come.
+// ringAlarms looks at the connections whose time has come.
 func (s *Server) ringAlarms(now time.Time) {
-	for _, one := range s.alarms.due(now) {
-		if !one.gone.Load() {
-			one.conn.Post(func(*engine.Conn) { one.look() })
+	for {
+		second, list, ok := s.alarms.due(now)
+		if !ok {
+			return
+		}
+		for _, m := range list {
+			m.connection().Post(func(*engine.Conn) { m.look(second) })
 		}
 	}
+}
+
+// watchExpiry plans the next look at a raw client with a token. It cannot be warned.
+func (sp *speaker) watchExpiry() {
+	if !sp.who.expires.IsZero() {
+		srv := sp.room.server
+		srv.alarms.add(sp, sp.who.nextLook(srv.clock()).Unix()+1)
+	}
+}
+
+func (sp *speaker) connection() *engine.Conn { return sp.conn }
+
+func (sp *speaker) look(int64) {
+	if sp.room.server.clock().Sub(sp.who.expires) < expiryGrace {
+		sp.watchExpiry()
+		return
+	}
+	sp.conn.Close(closeUnauthorized, textExpired)
 }

@@ -13,6 +13,7 @@ import (
 
 // speaker is a raw client that has said something, or has an identity. Owned by the connection's loop, but for what the comment says.
 type speaker struct {
+	conn *engine.Conn
 	room *room
 	who  identity
 
@@ -65,7 +66,9 @@ func (s *Server) enterRaw(c *engine.Conn, name string, who identity) {
 		r.mu.Unlock()
 		c.SetValue(r)
 		if who.claims != nil {
-			c.SetValue(&speaker{room: r, who: who})
+			sp := &speaker{conn: c, room: r, who: who}
+			c.SetValue(sp)
+			sp.watchExpiry()
 		}
 		return
 	}
@@ -98,7 +101,7 @@ func (s *Server) hearRaw(c *engine.Conn, op protocol.Opcode, data []byte) {
 		return
 	}
 	if !isSpeaker {
-		sp = &speaker{room: r, who: identity{user: "~" + c.ID().String(), name: guestName, guest: true}}
+		sp = &speaker{conn: c, room: r, who: identity{user: "~" + c.ID().String(), name: guestName, guest: true}}
 		c.SetValue(sp)
 	}
 	b := buffers.Get().(*buffer)

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"throng/engine"
@@ -19,11 +18,11 @@ type session struct {
 	seats    []seat
 	names    map[*room]string // what a room shows instead of who.name, where that was taken
 	warned   bool             // that the token expires soon
+	alarm    int64            // the second of the next look at it, 0: none
 	inFlight int              // publishes that the store has not answered
 	held     bool             // no more requests are read until some are answered
 
-	answers answers     // any goroutine
-	gone    atomic.Bool // any goroutine
+	answers answers // any goroutine
 }
 
 // seat is a membership.
@@ -95,7 +94,6 @@ func (s *session) setShown(r *room, shown string) {
 
 // close leaves all rooms. The engine has left their topics.
 func (s *session) close(goodbye bool) {
-	s.gone.Store(true)
 	for i := range s.seats {
 		s.seats[i].room.leave(&s.seats[i], s.who.user, goodbye)
 	}
