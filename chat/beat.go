@@ -8,11 +8,16 @@ import (
 // beatEvery is how often what need not happen at once is done. It is also the most that news of who came and went is told of a room.
 const beatEvery = time.Second
 
+// times are what tests change of how long things take.
+type times struct{ beat, linger time.Duration }
+
+var usualTimes = times{beat: beatEvery, linger: lingerTime}
+
 // beat does what goes by time, once a second: it tells who came and went, forgets rooms that nobody needs, looks at tokens that expire, and tries again what
 // the store refused. It runs on a goroutine of its own.
 func (s *Server) beat() {
 	defer s.beating.Done()
-	tick := time.NewTicker(beatEvery)
+	tick := time.NewTicker(s.times.beat)
 	defer tick.Stop()
 	for {
 		select {

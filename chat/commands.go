@@ -241,13 +241,8 @@ func (s *session) leave(req *envelope.Request) {
 		return
 	}
 	for i := range s.seats {
-		if place := s.seats[i]; place.room.name == name {
-			s.conn.Leave(place.topic)
-			place.room.leave(&place, s.who.user, true)
-			delete(s.names, place.room)
-			last := len(s.seats) - 1
-			s.seats[i], s.seats[last] = s.seats[last], seat{}
-			s.seats = s.seats[:last]
+		if s.seats[i].room.name == name {
+			s.giveUp(i)
 			s.send(envelope.AppendOK(nil, req.ID, name))
 			return
 		}
@@ -255,69 +250,15 @@ func (s *session) leave(req *envelope.Request) {
 	s.refuse(req.ID, name, envelope.Errorf(envelope.NotJoined, "you are not in this room"))
 }
 
-// auth gives the connection another identity's token, or a guest another name.
-func (s *session) auth(req *envelope.Request) {
-	if len(req.Token) == 0 {
-		s.rename(req)
-		return
-	}
-	who, err := s.server.verify(string(req.Token), s.server.clock())
-	switch {
-	case errors.Is(err, errNoVerifier):
-		s.refuse(req.ID, "", envelope.Errorf(envelope.Unauthorized, "%s", errTokens.Text))
-		return
-	case err != nil:
-		s.server.stats.refusedTokens.Add(1)
-		s.refuse(req.ID, "", envelope.Errorf(envelope.Unauthorized, "%s", err.Error()))
-		return
-	case s.who.user != "" && who.user != s.who.user:
-		s.refuse(req.ID, "", envelope.Errorf(envelope.Unauthorized, "the token is somebody else's: connect anew to be another user"))
-		return
-	}
-	s.who, s.warned = who, false
-	s.recheck()
-	s.watchExpiry()
-	s.send(envelope.AppendAuthed(nil, req.ID, s.who.user, s.who.name, millis(s.who.expires)))
-}
-
-// recheck takes the connection out of rooms that its new token does not allow.
-func (s *session) recheck() {
-	for i := len(s.seats) - 1; i >= 0; i-- {
-		place := s.seats[i]
-		if s.who.mayJoin(place.room.policy, place.room.name) {
-			continue
-		}
-		s.conn.Leave(place.topic)
-		place.room.leave(&place, s.who.user, true)
-		s.seats = append(s.seats[:i], s.seats[i+1:]...)
-		s.refuse(nil, place.room.name, envelope.Errorf(envelope.Denied, "the new token does not allow this room; you have left it"))
-	}
-}
-
-// rename gives a guest another name, in all its rooms.
-func (s *session) rename(req *envelope.Request) {
-	name, ok := cleanName(string(req.Name))
-	switch {
-	case !s.who.guest:
-		s.refuse(req.ID, "", envelope.Errorf(envelope.Denied, "your name is what your token says"))
-		return
-	case !ok:
-		s.refuse(req.ID, "", envelope.Errorf(envelope.BadName, "%s", errGuestName.Text))
-		return
-	}
-	s.who.name = name
-	for i := range s.seats {
-		r := s.seats[i].room
-		r.mu.Lock()
-		shown := name
-		if s.seats[i].listed {
-			shown = r.crowd.rename(s.who.user, name)
-			r.stir()
-		}
-		r.mu.Unlock()
-		s.setShown(r, shown)
-	}
-	s.send(envelope.AppendAuthed(nil, req.ID, s.who.user, s.who.name, 0))
+// giveUp takes the connection out of one of its rooms.
+func (s *session) giveUp(i int) {
+	place := s.seats[i]
+	s.conn.Leave(place.topic)
+	place.room.leave(&place, s.who.user, true)
+	delete(s.names, place.room)
+	last := len(s.seats) - 1
+	s.seats[i], s.seats[last] = s.seats[last], seat{}
+	s.seats = s.seats[:last]
 }
 
 // retryAfter says when a client may try again what was refused.

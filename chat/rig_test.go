@@ -27,6 +27,12 @@ type rig struct {
 // newRig starts one. change may be nil; without a store nothing is recorded.
 func newRig(t *testing.T, recorded bool, change func(*Config)) *rig {
 	t.Helper()
+	return newTunedRig(t, recorded, change, func(*Server) {})
+}
+
+// newTunedRig is newRig for a server whose times are changed.
+func newTunedRig(t *testing.T, recorded bool, change func(*Config), tune func(*Server)) *rig {
+	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Policies = DefaultPolicies(recorded)
 	cfg.Node, cfg.Version = "n1", "throng test"
@@ -37,6 +43,7 @@ func newRig(t *testing.T, recorded bool, change func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tune(s)
 	r := &rig{t: t, server: s}
 	if recorded {
 		r.store = newFakeStore(s, 1)

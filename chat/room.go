@@ -300,7 +300,7 @@ func (r *room) remember(seq, prev uint64, message []byte, record int) {
 func (r *room) close(now int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.members() > 0 || r.empty == 0 || now-r.empty < int64(lingerTime) || r.pending != nil && len(r.pending.waits) > 0 {
+	if r.members() > 0 || r.empty == 0 || now-r.empty < int64(r.server.times.linger) || r.pending != nil && len(r.pending.waits) > 0 {
 		return false
 	}
 	if s := r.server; s.store != nil && r.state != roomClosed {

@@ -52,6 +52,7 @@ type Server struct {
 	alarms   alarms
 	stats    counters
 	clock    func() time.Time
+	times    times
 	began    time.Time
 	ctx      context.Context // ends with Close
 	stop     context.CancelFunc
@@ -75,7 +76,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, policies: list, rooms: newRooms(), clock: cfg.Clock}
+	s := &Server{cfg: cfg, policies: list, rooms: newRooms(), clock: cfg.Clock, times: usualTimes}
 	if s.clock == nil {
 		s.clock = time.Now
 	}

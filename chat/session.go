@@ -19,6 +19,7 @@ type session struct {
 	names    map[*room]string // what a room shows instead of who.name, where that was taken
 	warned   bool             // that the token expires soon
 	alarm    int64            // the second of the next look at it, 0: none
+	authNext int64            // nanoseconds of the server's time: see authWait
 	inFlight int              // publishes that the store has not answered
 	held     bool             // no more requests are read until some are answered
 

@@ -66,9 +66,14 @@ type tokenRig struct {
 
 func newTokenRig(t *testing.T) *tokenRig {
 	clock := newFakeClock()
-	r := newRig(t, true, func(c *Config) {
-		c.Clock, c.Tokens, c.Guests = clock.now, plainTokens{}, false
-	})
+	return newGuestRig(t, clock, false)
+}
+
+// newGuestRig is the same where guests are let in, or not. Nothing happens by itself.
+func newGuestRig(t *testing.T, clock *fakeClock, guests bool) *tokenRig {
+	r := newTunedRig(t, true, func(c *Config) {
+		c.Clock, c.Tokens, c.Guests = clock.now, plainTokens{}, guests
+	}, func(s *Server) { s.times.beat = time.Hour })
 	return &tokenRig{r, clock}
 }
 
