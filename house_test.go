@@ -41,7 +41,7 @@ var arrows = map[string][]string{
 
 // testArrows are for tests, which look at a package from outside and may need others to drive it.
 var testArrows = map[string][]string{
-	"main":     {"timeouts", "protocol/cases"},
+	"main":     {"client", "timeouts", "protocol/cases"},
 	"admin":    {"admin/testdata/outsider", "engine"},
 	"bench":    {"chat", "engine", "protocol"},
 	"chat":     {"protocol/cases"},
@@ -79,6 +79,7 @@ const onlyTests = "tests"
 // testImporters are tests that hold our work against somebody else's.
 var testImporters = map[string][]string{
 	"github.com/gobwas/ws":                {"engine"}, // a client's frames
+	"github.com/nats-io/nats-server/v2":   {"main"},   // servers that can be killed
 	"github.com/prometheus/client_golang": {"main"},   // its linter of metrics
 }
 

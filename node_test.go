@@ -30,6 +30,10 @@ const beThrong = "THRONG_TEST_MAIN"
 func TestMain(m *testing.M) {
 	if os.Getenv(beThrong) == "1" {
 		_ = os.Unsetenv(beThrong)
+		if where := os.Getenv(beNATS); where != "" {
+			complain(os.Stderr, fmt.Sprint(serveNATS(where)))
+			os.Exit(exitWrong)
+		}
 		main()
 		os.Exit(exitOK)
 	}

@@ -260,7 +260,7 @@ func (t *trial) judgeExcerpt(e *excerpt) {
 		if len(skipped) > 0 && (i > 0 || !byPrev || t.left[skipped[0]]) {
 			t.fault("%s: untold: a history behind %d has %d behind %d, and not %d", e.by, e.after, l.seq, at, skipped[0])
 		}
-		if l.seq <= at || l.prev != at && (i > 0 || !t.trimmed) {
+		if l.seq <= at || l.prev != at && i > 0 || l.prev > at && !t.trimmed {
 			t.fault("%s: chain: in a history %d says that %d is before it, and it is %d", e.by, l.seq, l.prev, at)
 		}
 		at = l.seq
