@@ -55,6 +55,7 @@ const anyCPU = -1
 type order struct {
 	argv []string
 	dir  string // "": here
+	temp string // removed once it has been stopped; "": nothing
 	cpu  int    // the only one it may use, or anyCPU
 	// progress is told each line of its standard error; nil: nobody.
 	progress func(string)
@@ -63,6 +64,7 @@ type order struct {
 // child is a started process.
 type child struct {
 	cmd     *exec.Cmd
+	temp    string
 	stdout  bytes.Buffer
 	stderr  lineWriter
 	exited  chan struct{}
@@ -107,7 +109,7 @@ func (l *launcher) start(cpu int, argv []string, progress func(string)) (*child,
 
 // launch starts a process in a group of its own, which what it starts in turn belongs to as well.
 func (l *launcher) launch(o order) (*child, error) {
-	c := &child{cmd: exec.Command(o.argv[0], o.argv[1:]...), exited: make(chan struct{}), sending: make(chan struct{})}
+	c := &child{cmd: exec.Command(o.argv[0], o.argv[1:]...), temp: o.temp, exited: make(chan struct{}), sending: make(chan struct{})}
 	var once sync.Once
 	c.stderr.line = func(line string) {
 		if strings.HasSuffix(line, progressSending[len("%d"):]) {
@@ -156,7 +158,12 @@ const pipesLeft = time.Second
 func (c *child) stop(sig os.Signal) {
 	const patience = 3 * time.Second
 	group := -c.cmd.Process.Pid
-	defer func() { _ = unix.Kill(group, unix.SIGKILL) }()
+	defer func() {
+		_ = unix.Kill(group, unix.SIGKILL)
+		if c.temp != "" {
+			_ = os.RemoveAll(c.temp)
+		}
+	}()
 	select {
 	case <-c.exited:
 		return

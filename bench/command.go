@@ -8,7 +8,8 @@
 // words that they exchange; the rest is found from there:
 //
 //	the command line      command*.go, options.go     flags, and what becomes of the result
-//	a scenario            run.go (broadcast, rooms, churn, slow), idle.go, handshakes.go, storm_run.go, million*.go
+//	a scenario            run.go (broadcast, rooms, churn, slow), idle.go, handshakes.go, storm_run.go, million*.go;
+//	                      memberships.go and resume.go on the connections of envoy.go, which speak throng.v1
 //	the coordinator       coordinator.go, member.go   phases; series.go: the seconds; trust.go: the notes; result.go
 //	a worker's loop       worker.go, then dial.go, conn.go and arrive.go: a connection from its beginning to its end
 //	its load              load.go: what is sent when, and the hot path of what comes; check.go: what is made of it;
@@ -16,7 +17,7 @@
 //	bytes                 frame.go, fragment.go, upgrade.go, envelope.go, target.go; sys.go: the raw calls
 //	the server, watched   server.go, proc.go; before the run preflight.go and limits.go
 //	the yardstick         ideal.go, ideal_room.go
-//	the tables            numbers.go runs figures.go on each contender.go; table.go, peers.go and peers_table.go; child.go
+//	the tables            numbers.go runs figures.go or recorded.go on each contender.go; table.go, peers.go and peers_table.go; child.go
 //	                      starts the processes
 //
 // What a run gave is a report.Result; how it is shown and compared is package report.
@@ -40,21 +41,24 @@ import (
 
 // Command is the command line of the bench, for a parser that reads struct tags.
 type Command struct {
-	Broadcast  BroadcastCmd  `cmd:"" help:"One room, some of it talk; deliveries and latency, every message checked."`
-	Rooms      RoomsCmd      `cmd:"" help:"Many rooms of equal load, with a flooded one beside them if wanted; fairness between them."`
-	Idle       IdleCmd       `cmd:"" help:"Hold connections that say nothing; how fast they come and what memory they cost."`
-	Handshakes HandshakesCmd `cmd:"" help:"Connect, upgrade and leave, over and over; accepted handshakes per second."`
-	Storm      StormCmd      `cmd:"" help:"Everybody drops and comes back at once; how long until all are served."`
-	Churn      ChurnCmd      `cmd:"" help:"A broadcast during which receivers come and go."`
-	Slow       SlowCmd       `cmd:"" help:"A broadcast to receivers of whom some read slowly or never; what the others feel."`
-	Soak       SoakCmd       `cmd:"" help:"One of these for hours, with the drift of memory, descriptors and latency."`
-	Million    MillionCmd    `cmd:"" help:"A million connections on servers that are started for it: held, spoken to, and evicted."`
-	Preflight  PreflightCmd  `cmd:"" help:"What on this machine stands in the way of so many connections, and what lifts it."`
-	Numbers    NumbersCmd    `cmd:"" help:"Hold throng against the yardstick, server and client on their own cores, and print the table."`
-	Peers      PeersCmd      `cmd:"" help:"Hold throng, the yardstick and other servers against each other, and print the table."`
-	Compare    CompareCmd    `cmd:"" help:"Hold the runs of two files against each other."`
-	Ideal      IdealCmd      `cmd:"" help:"Serve as the yardstick: a bare epoll broadcast server with no features."`
-	Worker     WorkerCmd     `cmd:"" hidden:"" help:"Hold a part of another process's run: JSON lines on standard input and output."`
+	Broadcast   BroadcastCmd   `cmd:"" help:"One room, some of it talk; deliveries and latency, every message checked."`
+	Rooms       RoomsCmd       `cmd:"" help:"Many rooms of equal load, with a flooded one beside them if wanted; fairness between them."`
+	Idle        IdleCmd        `cmd:"" help:"Hold connections that say nothing; how fast they come and what memory they cost."`
+	Handshakes  HandshakesCmd  `cmd:"" help:"Connect, upgrade and leave, over and over; accepted handshakes per second."`
+	Storm       StormCmd       `cmd:"" help:"Everybody drops and comes back at once; how long until all are served."`
+	Memberships MembershipsCmd `cmd:"" help:"Connections in many rooms of throng.v1 each: what a room and a membership cost, and how the same load fares in all of them and in few."`
+	Resume      ResumeCmd      `cmd:"" help:"Everybody in a recorded room loses the connection, misses messages, and comes back for them at once."`
+	Churn       ChurnCmd       `cmd:"" help:"A broadcast during which receivers come and go."`
+	Slow        SlowCmd        `cmd:"" help:"A broadcast to receivers of whom some read slowly or never; what the others feel."`
+	Soak        SoakCmd        `cmd:"" help:"One of these for hours, with the drift of memory, descriptors and latency."`
+	Million     MillionCmd     `cmd:"" help:"A million connections on servers that are started for it: held, spoken to, and evicted."`
+	Preflight   PreflightCmd   `cmd:"" help:"What on this machine stands in the way of so many connections, and what lifts it."`
+	Numbers     NumbersCmd     `cmd:"" help:"Hold throng against the yardstick, server and client on their own cores, and print the table."`
+	Recorded    RecordedCmd    `cmd:"" help:"Measure recorded rooms on throngs that are started for it, and print the table."`
+	Peers       PeersCmd       `cmd:"" help:"Hold throng, the yardstick and other servers against each other, and print the table."`
+	Compare     CompareCmd     `cmd:"" help:"Hold the runs of two files against each other."`
+	Ideal       IdealCmd       `cmd:"" help:"Serve as the yardstick: a bare epoll broadcast server with no features."`
+	Worker      WorkerCmd      `cmd:"" hidden:"" help:"Hold a part of another process's run: JSON lines on standard input and output."`
 }
 
 // interrupted ends with the first SIGINT or SIGTERM; a second one, not at once behind it, ends the process.

@@ -31,7 +31,7 @@ func (c *Contest) ready(show *progress) (*numbers, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &numbers{self: self, where: placement(c.Cores), rounds: c.Rounds, progress: show.line, field: yardsticks(self)}
+	n := &numbers{self: self, where: placement(c.Cores), rounds: c.Rounds, progress: show.line, field: yardsticks(self), lines: rows}
 	if c.Short {
 		n.rounds = 1
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,10 +16,11 @@ import (
 // contender is a server that figures are measured on.
 type contender struct {
 	name string
-	argv []string // ADDR and PORT in it where it should listen
+	argv []string // ADDR and PORT in it where it should listen, DIR where a folder for it alone goes
 	dir  string   // where it is started; "": here
 	url  string   // with ADDR and PORT
 	most int      // connections that it can hold; 0: as many as one likes
+	ours bool     // what its runs say of themselves is told
 	peer bool     // somebody else's: when it fails the rest goes on without it
 	out  string   // why it is not tried any more
 }
@@ -29,6 +31,9 @@ const (
 	bareBatch = "batch"
 	throng    = "throng"
 )
+
+// dirWord stands for a folder that is made for the server and removed after it.
+const dirWord = "DIR"
 
 const contenderURL = "ws://ADDR:PORT/"
 
@@ -45,7 +50,7 @@ func yardsticks(self []string) []*contender {
 
 // underTest is the server under test: this program's serve, or another command; nil for "none".
 func underTest(command, flags string, where placement) (*contender, error) {
-	c := &contender{name: throng, url: contenderURL}
+	c := &contender{name: throng, url: contenderURL, ours: true}
 	switch {
 	case command == "none":
 		return nil, nil
@@ -71,13 +76,19 @@ func (c *contender) listening(ctx context.Context, l *launcher, cpu int) (s *chi
 	if err != nil {
 		return nil, "", err
 	}
-	filled := strings.NewReplacer("ADDR", at.Addr().String(), "PORT", strconv.Itoa(int(at.Port())))
 	o := order{dir: c.dir, cpu: cpu}
+	if slices.Contains(c.argv, dirWord) {
+		if o.temp, err = os.MkdirTemp("", "throng-bench-"); err != nil {
+			return nil, "", err
+		}
+	}
+	filled := strings.NewReplacer("ADDR", at.Addr().String(), "PORT", strconv.Itoa(int(at.Port())), dirWord, o.temp)
 	for _, word := range c.argv {
 		o.argv = append(o.argv, filled.Replace(word))
 	}
 	s, err = l.launch(o)
 	if err != nil {
+		_ = os.RemoveAll(o.temp)
 		return nil, "", err
 	}
 	const patience = 10 * time.Second

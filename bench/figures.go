@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -11,6 +12,7 @@ type figure struct {
 	name     string
 	bare     []string // the forms of the yardstick that it is measured on, besides the others
 	onlyOurs bool     // not of the peers
+	on       []string // the only contenders that it is measured on; none: all
 	conns    int      // that the server has to hold
 	atMost   time.Duration
 	scenario []string // of this program, with its flags
@@ -18,6 +20,9 @@ type figure struct {
 
 // asks: whether the figure is measured on a contender. Peers of a figure that is onlyOurs are nobody here.
 func (f figure) asks(name string) bool {
+	if len(f.on) > 0 {
+		return slices.Contains(f.on, name)
+	}
 	if name == barePlain || name == bareBatch {
 		return slices.Contains(f.bare, name)
 	}
@@ -28,10 +33,14 @@ func (f figure) asks(name string) bool {
 type row struct {
 	figure, title, unit string
 	bare                string // which bare server is the measure; "": none
+	on                  string // who is measured; "": throng
 	value               func(*Result) float64
 	goal                goal
 	floor               float64 // what the bare server must reach itself, in the row's unit; 0: nothing
 }
+
+// subject is who is measured.
+func (r row) subject() string { return cmp.Or(r.on, throng) }
 
 // goal is what throng has to reach: a ratio to the bare server, or a value; at least or at most.
 type goal struct {

@@ -19,6 +19,8 @@ type numbers struct {
 	launcher *launcher
 	self     []string // this program, up to a scenario's name
 	field    []*contender
+	lines    []row    // of the table
+	columns  []string // what it calls the two servers of a line; none: bare and throng
 	where    placement
 	rounds   int
 	progress func(string)

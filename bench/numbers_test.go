@@ -37,7 +37,7 @@ func TestNumbers(t *testing.T) {
 		self := asSelf(t)
 		n := &numbers{
 			launcher: aLauncher(t), self: self, where: where, rounds: 1, progress: func(string) {},
-			field: append(yardsticks(self), idealAs(throng, self)),
+			field: append(yardsticks(self), idealAs(throng, self)), lines: rows,
 		}
 		wrong := smallBroadcast("echo", barePlain)
 		wrong.scenario = []string{"broadcast", "--conns", "5", "--senders", "9", "--for", "1s"}
@@ -157,7 +157,7 @@ func TestVerdicts(t *testing.T) {
 
 // TestJudge: a note that differs in its figures alone is said once.
 func TestJudge(t *testing.T) {
-	n := &numbers{field: []*contender{{name: throng}, {name: "a peer", peer: true}}, runs: map[runKey][]run{
+	n := &numbers{field: []*contender{{name: throng, ours: true}, {name: "a peer", peer: true}}, runs: map[runKey][]run{
 		{"f", throng}:   {{result: &Result{Notes: []string{"late by 5 ms"}}, others: 0.2}, {result: &Result{Notes: []string{"late by 7 ms"}}}},
 		{"f", "a peer"}: {{err: errors.New("gone after 3 s")}, {result: &Result{Notes: []string{"of no interest"}, Faults: Faults{Lost: 4}}}},
 	}}

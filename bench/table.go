@@ -36,14 +36,15 @@ type Table struct {
 	Machine Machine  `json:"machine"`
 	Cores   string   `json:"cores"` // "own" or "shared"
 	Rounds  int      `json:"rounds"`
+	Columns []string `json:"columns,omitempty"` // what the two servers of a line are called; none: bare and throng
 	Lines   []Line   `json:"lines"`
 	Notes   []string `json:"notes,omitempty"`
 	Runs    []Result `json:"runs,omitempty"`
 }
 
 func (n *numbers) table(figures []figure) *Table {
-	t := &Table{Machine: machine(), Cores: string(n.where), Rounds: n.rounds}
-	for _, r := range rows {
+	t := &Table{Machine: machine(), Cores: string(n.where), Rounds: n.rounds, Columns: n.columns}
+	for _, r := range n.lines {
 		if slices.ContainsFunc(figures, func(f figure) bool { return f.name == r.figure }) {
 			t.Lines = append(t.Lines, n.line(r))
 		}
@@ -62,7 +63,7 @@ func (n *numbers) line(r row) Line {
 		l.OK, l.Verdict = true, "the yardstick"
 		return l
 	}
-	l.Throng = median(n.runs[runKey{r.figure, throng}], r.value)
+	l.Throng = median(n.runs[runKey{r.figure, r.subject()}], r.value)
 	if l.Bare != nil && l.Throng != nil && l.Bare.Value > 0 {
 		l.Ratio = l.Throng.Value / l.Bare.Value
 	}
@@ -84,14 +85,14 @@ func (g goal) String() string {
 
 func (n *numbers) verdict(r row, l Line) (ok bool, why string) {
 	if l.Throng == nil {
-		for _, one := range n.runs[runKey{r.figure, throng}] {
+		for _, one := range n.runs[runKey{r.figure, r.subject()}] {
 			if one.err != nil {
 				return false, "not measured"
 			}
 		}
 		return false, "not run"
 	}
-	for _, one := range n.runs[runKey{r.figure, throng}] {
+	for _, one := range n.runs[runKey{r.figure, r.subject()}] {
 		if one.result != nil && one.result.Faults.Any() {
 			return false, "missed: faults"
 		}
@@ -159,7 +160,7 @@ func dropDigits(r rune) rune {
 
 // judgeYardstick holds the bare server against its own floors, which are those of one core.
 func (n *numbers) judgeYardstick(note func(string, ...any)) {
-	for _, r := range rows {
+	for _, r := range n.lines {
 		if r.floor == 0 || r.bare == "" {
 			continue
 		}
@@ -177,7 +178,7 @@ func (n *numbers) judgeRun(note func(string, ...any), r *Result, c *contender) {
 	if r.Flood != nil && r.Flood.Faults.Any() {
 		note("%s, the flood: %s", r.Name, r.Flood.Faults)
 	}
-	if c.name == throng {
+	if c.ours {
 		for _, text := range r.Notes {
 			note("%s: %s", r.Name, text)
 		}
@@ -212,9 +213,13 @@ func (t *Table) write(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, t)
 	}
-	fmt.Fprintf(w, "%s\n%s; %s; client CPU bare / throng, * is bound by the client\n\n", t.Machine, ofRounds(t.Rounds), placement(t.Cores))
+	columns := t.Columns
+	if len(columns) == 0 {
+		columns = []string{"bare", throng}
+	}
+	fmt.Fprintf(w, "%s\n%s; %s; client CPU %s, * is bound by the client\n\n", t.Machine, ofRounds(t.Rounds), placement(t.Cores), strings.Join(columns, " / "))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "figure\tunit\tbare\tthrong\tratio\ttarget\tclient CPU\t")
+	fmt.Fprintf(tw, "figure\tunit\t%s\tratio\ttarget\tclient CPU\t\n", strings.Join(columns, "\t"))
 	for _, l := range t.Lines {
 		ratio := "-"
 		if l.Ratio > 0 {

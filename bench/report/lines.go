@@ -164,6 +164,20 @@ func (r *Result) addScenario(l *lines) {
 	if s := r.Storm; s != nil {
 		r.addStorm(l, s)
 	}
+	if m := r.Memberships; m != nil {
+		l.add("memberships", "%s in %s, %s; %s a membership, %s a room", grouped(m.Count), of(m.Rooms, "room"), rateText(m.JoinsPerSecond),
+			bytesText(m.EachMembership), bytesText(m.EachRoom))
+		for _, d := range []*Delivered{m.All, m.FewOnly} {
+			if d != nil {
+				l.spread("in "+of(d.Rooms, "room"), d.Latency, ", "+timeText(d.ServerEach)+" of CPU a delivery")
+			}
+		}
+	}
+	if s := r.Resume; s != nil {
+		l.add("resume", "%s clients with %s missed each, all caught up after %s", grouped(s.Clients), grouped(s.Missed), timeText(s.AllCaughtUp))
+		l.spread("caught up", s.CaughtUp, "")
+		l.spread("live meanwhile", s.Live, ", longest silence "+timeText(s.Silence))
+	}
 	if c := r.Churn; c != nil {
 		l.add("churn", "%s of %s wanted, %s connections came and went", rateText(c.PerSecond), rateText(c.Wanted), grouped(c.Cycles))
 	}

@@ -47,7 +47,11 @@ type Result struct {
 	Slow     *Slow     `json:"slow,omitempty"`
 	Drift    *Drift    `json:"drift,omitempty"`
 	Evicted  *Evicted  `json:"evicted,omitempty"`
-	Flood    *Result   `json:"flood,omitempty"` // the large room beside the small ones
+
+	Memberships *Memberships `json:"memberships,omitempty"`
+	Resume      *Resume      `json:"resume,omitempty"`
+
+	Flood *Result `json:"flood,omitempty"` // the large room beside the small ones
 
 	Faults  Faults   `json:"faults"`
 	Notes   []string `json:"notes,omitempty"` // every reason to distrust the run
@@ -123,6 +127,35 @@ type Fairness struct {
 	Worst     int     `json:"worst"` // its number
 	// Jain is Jain's index of the rooms' deliveries: 1 when all got the same, 1/n when one got all.
 	Jain float64 `json:"jain"`
+}
+
+// Memberships is what rooms cost a server, and how it delivers in many of them and in few.
+type Memberships struct {
+	Count          int        `json:"count"`
+	Rooms          int        `json:"rooms"`
+	Few            int        `json:"few"`
+	JoinsPerSecond float64    `json:"joins_per_second"`
+	EachMembership float64    `json:"bytes_each_membership"` // user memory by membership, rooms and all
+	EachRoom       float64    `json:"bytes_each_room"`       // user memory by room, its memberships and all
+	All            *Delivered `json:"all,omitempty"`         // the load in all rooms
+	FewOnly        *Delivered `json:"few_only,omitempty"`    // the same load in few of them
+}
+
+// Delivered is a load of some rooms.
+type Delivered struct {
+	Rooms      int     `json:"rooms"`
+	Latency    *Spread `json:"latency"`
+	ServerEach float64 `json:"server_us_each,omitempty"` // CPU per delivery
+}
+
+// Resume is everybody who comes back at once for what was missed.
+type Resume struct {
+	Clients     int     `json:"clients"`
+	Missed      int     `json:"missed"` // messages of each
+	AllCaughtUp float64 `json:"all_caught_up"`
+	CaughtUp    *Spread `json:"caught_up"` // from the beginning of the coming back
+	Live        *Spread `json:"live"`      // from publish to delivery, of one who had stayed
+	Silence     float64 `json:"silence"`   // the longest that the one who had stayed heard nothing
 }
 
 // Storm is everybody dropped and coming back at once.
