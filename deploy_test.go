@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"throng/chat"
 )
 
 // TestUnit: systemd understands the unit and finds nothing in it that it warns of, and that it keeps the server in.
@@ -45,7 +48,7 @@ func TestUnitFitsSettings(t *testing.T) {
 	if watch := seconds(t, unit["WatchdogSec"]); watch < 10*time.Second {
 		t.Errorf("WatchdogSec is %v: a machine that stands still for a moment would lose its people", watch)
 	}
-	for key, want := range map[string]string{"Type": "notify", "NotifyAccess": "main", "RuntimeDirectory": "throng",
+	for key, want := range map[string]string{"Type": "notify", "NotifyAccess": "main", "RuntimeDirectory": "throng", "StateDirectory": "throng",
 		"ExecStart": "/usr/local/bin/throng --config /etc/throng/throng.yaml"} {
 		if unit[key] != want {
 			t.Errorf("%s is %q, want %q", key, unit[key], want)
@@ -82,6 +85,34 @@ func TestSettingsFile(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
 	eachHasReason(t, "throng.yaml", false)
+}
+
+// TestSettingsFileWithAll: what the example has behind a # can be had as it stands there, and means what the comments say.
+func TestSettingsFileWithAll(t *testing.T) {
+	text := readText(os.DirFS("."), "deploy/throng.yaml")
+	whole := regexp.MustCompile(`(?m)^#([a-z ])`).ReplaceAllStringFunc(text, func(begin string) string {
+		if begin == "# " {
+			return begin
+		}
+		return begin[1:]
+	})
+	whole = regexp.MustCompile(`(?m)^#(  - )`).ReplaceAllString(whole, "$1")
+	file := filepath.Join(t.TempDir(), "throng.yaml")
+	if err := os.WriteFile(file, []byte(whole), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, nil, "check-config", "--config", file)
+	if got.code != exitOK || strings.Contains(got.stdout, "# wr") || strings.Contains(got.stdout, "# warn") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	cfg := mustServe(t, nil, "--config", file).Config
+	if len(cfg.NATS) != 3 || cfg.Replicas != 3 || cfg.TokenKeyFile == "" || !cfg.guests() {
+		t.Errorf("nats %v, replicas %d, keys %q, guests %v", cfg.NATS, cfg.Replicas, cfg.TokenKeyFile, cfg.guests())
+	}
+	all := policies(cfg)
+	if len(all) != 5 || all[0].Publish != chat.Nobody || all[0].KeepMessages != 10000 || all[1].Join != chat.Users || all[1].MaxMembers != 500 || all[2].Record || !all[4].Record {
+		t.Errorf("the policies are %+v", all)
+	}
 }
 
 // TestKernelSettings: each is one that this kernel has, and has its reason above it.

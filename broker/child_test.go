@@ -32,6 +32,7 @@ type childOrder struct {
 	User      string
 	Routes    string // of a cluster
 	RoutePort int
+	Config    string // a file that says all of this
 	Always    bool
 	Rooms     int
 }
@@ -55,6 +56,13 @@ func child() {
 func childServer(order childOrder) {
 	options := &server.Options{ServerName: order.Name, Host: "127.0.0.1", Port: order.Port, JetStream: true, StoreDir: order.Dir, NoSigs: true,
 		JetStreamMaxStore: 1 << 30, JetStreamMaxMemory: 1 << 26}
+	if order.Config != "" {
+		var err error
+		if options, err = server.ProcessConfigFile(order.Config); err != nil {
+			panic(err)
+		}
+		options.NoSigs = true
+	}
 	if order.User != "" {
 		options.Username, options.Password = order.User, "secret"
 	}
