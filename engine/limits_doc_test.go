@@ -22,8 +22,10 @@ func TestLimitsDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := testsOf(t, "")
-	for name, parts := range testsOf(t, "chat") {
-		tests["chat."+name] = parts
+	for _, dir := range []string{"broker", "chat", "chat/token", "protocol/envelope"} {
+		for name, parts := range testsOf(t, dir) {
+			tests[filepath.Base(dir)+"."+name] = parts
+		}
 	}
 	named := regexp.MustCompile("`((?:[a-z]+\\.)?Test[^`]*)`")
 	rows := 0
