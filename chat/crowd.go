@@ -259,16 +259,5 @@ func (c *crowd) news(now int64) (joined, left []person, waiting bool) {
 	return joined, left, len(c.changed) > 0
 }
 
-// told returns the listed people of this node that others know of.
-func (c *crowd) told() []person {
-	list := make([]person, 0, len(c.people))
-	for _, p := range c.people {
-		if p.told {
-			list = append(list, p)
-		}
-	}
-	return list
-}
-
 // empty reports whether nobody of this node is here, or might come back within the grace.
 func (c *crowd) empty() bool { return len(c.people) == 0 && c.nameless == 0 }

@@ -9,7 +9,7 @@ import (
 )
 
 // What a policy says of who may speak holds for raw clients too, also while nobody else listens.
-func TestRawMayNotSpeak(t *testing.T) {
+func TestRawStage(t *testing.T) {
 	for _, publish := range []Who{Users, Nobody} {
 		r := newRig(t, false, func(c *Config) {
 			c.Policies = append([]Policy{{Name: "stage", Match: []string{"stage"}, Publish: publish}}, c.Policies...)
