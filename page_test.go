@@ -135,9 +135,9 @@ type tab struct {
 }
 
 // openTab opens the page of a room.
-func openTab(t *testing.T, browser context.Context, n *node, path string) *tab {
+func openTab(t *testing.T, browser context.Context, n *node, path string, options ...chromedp.ContextOption) *tab {
 	t.Helper()
-	ctx, done := chromedp.NewContext(browser)
+	ctx, done := chromedp.NewContext(browser, options...)
 	t.Cleanup(done)
 	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as this context
 		t.Fatal(err)
