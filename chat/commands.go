@@ -73,6 +73,7 @@ type join struct {
 	since    uint64
 	last     int
 	began    time.Time
+	look     uint64 // at the store that has to be over before the client is believed to be ahead of it; 0: none
 	held     bool
 }
 
@@ -146,10 +147,10 @@ func (s *session) goOn(j *join, r *room, err error) {
 }
 
 const (
-	// aheadTime is how long a client that has seen more of a room than this node is waited for: the node is about to hear of it, or never will. While the
-	// store cannot be asked the node does not know which, and after as much again the client is told to come back later: numbers that begin anew would bring
-	// it all of them a second time.
-	aheadTime  = 3 * time.Second
+	// aheadTime is how long a client waits that has seen more of a room than this node. What it has seen was stored before it came, so an answer to a question
+	// that was put to the store after that says whether there is such a number. Without one the client is told to come back later: numbers that begin anew
+	// would bring it all messages a second time.
+	aheadTime  = 6 * time.Second
 	aheadEvery = 20 * time.Millisecond
 )
 
@@ -162,17 +163,19 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 		return true, nil
 	}
 	if j.hasSince && j.epoch == r.epoch && j.since > r.head && r.recorded() {
-		waited, sure := s.server.clock().Sub(j.began), r.sure
-		if sure && waited < aheadTime {
-			r.doubtHeld()
+		if j.look == 0 {
+			j.look = r.looks + 1
 		}
-		switch {
-		case waited < aheadTime, !sure && waited < 2*aheadTime:
+		if r.looked < j.look {
+			late := s.server.clock().Sub(j.began) > aheadTime
+			if !late {
+				r.lookAgain()
+			}
 			r.mu.Unlock()
+			if late {
+				return false, refusalOf(ErrUnavailable)
+			}
 			return true, nil
-		case !sure:
-			r.mu.Unlock()
-			return false, refusalOf(ErrUnavailable)
 		}
 	}
 	pos := r.head

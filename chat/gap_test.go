@@ -158,6 +158,34 @@ func TestAheadOfNode(t *testing.T) {
 	}
 }
 
+// The store's word on the newest message was long on its way, and somebody has seen more since: that is fetched.
+func TestAheadOfLateAnswer(t *testing.T) {
+	began := time.Now()
+	r := newRig(t, true, func(c *Config) { c.Clock = func() time.Time { return began.Add(50 * time.Since(began)) } })
+	record := []byte(`{"v":1,"time":1,"user":"u","name":"n","text":"x"}`)
+	late := make(chan struct{})
+	r.store.set(func(f *fakeStore) { f.rooms["tea"], f.late = []kept{{3, record}}, late })
+	bob, _ := r.talker("Bob", "")
+	bob.say("join", `"room":"tea","since":{"epoch":"first","seq":7}`)
+	time.Sleep(200 * time.Millisecond) // ten seconds of the clock
+	r.store.set(func(f *fakeStore) { f.rooms["tea"] = append(f.rooms["tea"], kept{7, record}, kept{9, record}) })
+	close(late)
+	for end := time.Now().Add(patience); ; {
+		m := bob.read()
+		if m.Type == "error" && m.Code == "unavailable" && time.Now().Before(end) {
+			bob.say("join", `"room":"tea","since":{"epoch":"first","seq":7}`)
+			continue
+		}
+		if m.Type != "ok" || m.Seq != 9 {
+			t.Fatalf("joined as %+v", m)
+		}
+		break
+	}
+	if m := bob.next("message"); m.Seq != 9 || m.Prev != 7 {
+		t.Errorf("got %+v", m)
+	}
+}
+
 // A room whose numbering begins anew goes on, also when something was just being fetched, and says from where.
 func TestAnewWhileMending(t *testing.T) {
 	r := newRig(t, true, nil)

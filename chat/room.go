@@ -34,6 +34,8 @@ type room struct {
 	stirred   bool   // stands in the server's list of rooms with news
 	filled    bool   // what recent lacks of the end of the history is not in the store either, or too old
 	sure      bool   // nothing can have been missed since head was learnt
+	looks     uint64 // how often the store was asked for what follows head
+	looked    uint64 // of these, the last that was answered
 	anew      bool   // the numbering is another one, and the members have not been told yet
 	head      uint64 // the newest message that was fanned out; its seq
 	epoch     string // of head
@@ -61,6 +63,7 @@ type pending struct {
 	arrived []arrival
 	bytes   int
 	mending bool // a hole before arrived is being filled
+	look    uint64
 	filling bool // the end of the history is being read
 	missed  bool // more arrived than is kept: everything behind head has to be fetched
 }

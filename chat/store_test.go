@@ -25,6 +25,7 @@ type fakeStore struct {
 	mute     bool    // copies are lost and not reported
 	reads    int
 	epoch    string
+	late     chan struct{} // answers about the newest message are kept back until it is closed
 	work     chan func()
 	finished sync.WaitGroup
 }
@@ -115,7 +116,13 @@ func (f *fakeStore) Unwatch(int, string)     {}
 
 func (f *fakeStore) Last(_ context.Context, _ int, room string) (uint64, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	late := f.late
+	defer func() {
+		f.mu.Unlock()
+		if late != nil {
+			<-late
+		}
+	}()
 	if f.down {
 		return 0, ErrUnavailable
 	}

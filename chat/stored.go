@@ -107,6 +107,8 @@ func (r *room) mend() {
 		return
 	}
 	p.mending = true
+	r.looks++
+	p.look = r.looks
 	r.server.stats.holes.Add(1)
 	r.server.errands.run(r.mendNow)
 }
@@ -158,6 +160,7 @@ func (r *room) mendNow() {
 		return
 	}
 	r.sure = r.sure || !p.missed
+	r.looked = max(r.looked, p.look)
 	r.catchUp(until)
 }
 
@@ -220,6 +223,14 @@ func (r *room) doubtHeld() {
 		return
 	}
 	r.mend()
+}
+
+// lookAgain asks the store for what follows the newest message, unless it is being asked, or did not answer and will be asked with the next beat. The lock is
+// held.
+func (r *room) lookAgain() {
+	if p := r.pending; p == nil || !p.mending && r.sure {
+		r.doubtHeld()
+	}
 }
 
 // restart begins anew with another numbering. The members are told when it is known from which number on they hear everything; those of before mean
