@@ -31,9 +31,11 @@ type village struct {
 	hello string          // sent before anything else: a PROXY header, as a balancer sends it
 	ctx   context.Context // ends with the test
 	stop  context.CancelFunc
-	quiet atomic.Bool    // nobody begins to say something any more
-	calls sync.WaitGroup // of those who speak
-	lives sync.WaitGroup
+
+	heartbeat time.Duration  // of villagers; 0: what the server asks for
+	quiet     atomic.Bool    // nobody begins to say something any more
+	calls     sync.WaitGroup // of those who speak
+	lives     sync.WaitGroup
 
 	mu        sync.Mutex
 	trials    map[string]*trial
@@ -126,7 +128,7 @@ func (c *village) settle(n int, every time.Duration) {
 		urls := append(slices.Clone(c.urls[i%len(c.urls):]), c.urls[:i%len(c.urls)]...)
 		ctx, cancel := context.WithTimeout(c.ctx, patience)
 		var err error
-		r.client, err = client.Dial(ctx, client.Options{URLs: urls, Name: r.name, BackoffBase: 50 * time.Millisecond, BackoffMax: 400 * time.Millisecond, NetDial: r.connect, Events: 1 << 16})
+		r.client, err = client.Dial(ctx, client.Options{URLs: urls, Name: r.name, BackoffBase: 50 * time.Millisecond, BackoffMax: 400 * time.Millisecond, NetDial: r.connect, Events: 1 << 16, Heartbeat: c.heartbeat})
 		if err != nil {
 			c.Fatal(err)
 		}
