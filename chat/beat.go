@@ -31,8 +31,8 @@ func (s *Server) beat() {
 
 func (s *Server) beatOnce() {
 	s.mu.Lock()
-	news, deserted, retry, whole := s.newsOf, s.deserted, s.retry, s.tellAll
-	s.newsOf, s.deserted, s.retry, s.tellAll = nil, nil, nil, false
+	news, deserted, retry, came, whole := s.newsOf, s.deserted, s.retry, s.came, s.tellAll
+	s.newsOf, s.deserted, s.retry, s.came, s.tellAll = nil, nil, nil, nil, false
 	s.mu.Unlock()
 	now := s.now()
 	for _, r := range news {
@@ -45,6 +45,9 @@ func (s *Server) beatOnce() {
 	}
 	for _, r := range retry {
 		r.tryAgain()
+	}
+	for _, node := range came {
+		s.cast("", castTell, []byte(node))
 	}
 	if whole {
 		s.rooms.each((*room).tellWhole)

@@ -192,8 +192,13 @@ func (r *room) notOn(nodes map[string]bool) {
 	}
 }
 
-// NodeCame is told that another node lives of which nothing was known, or nothing any more: it is asked who is in its rooms. Any goroutine.
-func (s *Server) NodeCame(node string) { s.cast("", castTell, []byte(node)) }
+// NodeCame is told that another node lives of which nothing was known, or nothing any more: with the next beat it is asked who is in its rooms. Any
+// goroutine, and before UseStore too.
+func (s *Server) NodeCame(node string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.came = append(s.came, node)
+}
 
 // tellSoon has the other nodes told with the next beat who is in the rooms here.
 func (s *Server) tellSoon() {

@@ -64,7 +64,8 @@ type Server struct {
 	newsOf   []*room
 	deserted []*room
 	retry    []*room
-	tellAll  bool // the other nodes have to be told anew who is here
+	came     []string // nodes that have to be asked who is in their rooms
+	tellAll  bool     // the other nodes have to be told anew who is here
 }
 
 // New makes a server. Errors say which policy is wrong, and why.

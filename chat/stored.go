@@ -160,8 +160,14 @@ func (r *room) mendNow() {
 		return
 	}
 	r.sure = r.sure || !p.missed
-	r.looked = max(r.looked, p.look)
+	newest, look := r.head, p.look
+	if n := len(messages); n > 0 {
+		newest = messages[n-1].Seq
+	}
 	r.catchUp(until)
+	if r.head >= newest {
+		r.looked = max(r.looked, look)
+	}
 }
 
 // catchUp tells what has arrived while the room was waiting. The store was asked for what lies before one of them, whose number is looked; 0: for none. The
