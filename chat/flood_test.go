@@ -59,3 +59,52 @@ func TestFloodIsPaced(t *testing.T) {
 		})
 	}
 }
+
+// A client that asks for much and reads slowly is waited for, and not cut off: its questions are read as its answers are taken.
+func TestManyHistories(t *testing.T) {
+	r := newRig(t, true, nil)
+	ann, _ := r.talker("Ann", "")
+	for range 40 {
+		ann.ok("publish", fmt.Sprintf(`"room":"tea","text":%q`, strings.Repeat("x", 8<<10)))
+	}
+	ann.ok("join", `"room":"tea"`)
+	bob, _ := r.talker("Bob", "")
+	go func() {
+		for i := range 100 {
+			if bob.ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"type":"history","id":%d,"room":"tea"}`, i)) != nil {
+				return
+			}
+		}
+	}()
+	time.Sleep(200 * time.Millisecond) // in which more is asked for than the buffers between take
+	seen := map[any]bool{}
+	for range 100 {
+		m := bob.next("ok")
+		if len(m.Messages) < 10 || !m.More {
+			t.Fatalf("got a history of %d messages, more: %v", len(m.Messages), m.More)
+		}
+		seen[m.ID] = true
+	}
+	if len(seen) != 100 {
+		t.Errorf("%d of 100 questions were answered", len(seen))
+	}
+}
+
+// Rooms that are only asked about are not made.
+func TestAskingMakesNoRooms(t *testing.T) {
+	r := newRig(t, true, nil)
+	ann, _ := r.talker("Ann", "")
+	for i := range 20 {
+		room := fmt.Sprintf(`"room":"r%d"`, i)
+		ann.ok("history", room)
+		ann.ok("members", room)
+		ann.ok("publish", room+`,"text":"x"`)
+		ann.ok("signal", room+`,"text":"x"`)
+		if h := ann.ok("history", room); len(h.Messages) != 1 || h.Epoch == "" {
+			t.Errorf("the history of room %d is %+v", i, h)
+		}
+	}
+	if n := r.server.rooms.count.Load(); n != 0 {
+		t.Errorf("%d rooms were made", n)
+	}
+}

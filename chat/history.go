@@ -42,10 +42,12 @@ func (s *session) history(req *envelope.Request) {
 		q.limit = historyUsual
 	}
 	id := append([]byte(nil), req.ID...)
+	s.asks()
 	srv.part(name, q, func(list []entry, more bool, epoch string, err error) {
 		s.conn.Post(func(*engine.Conn) {
 			if err != nil {
 				s.refuse(id, name, refusalOf(err))
+				s.told()
 				return
 			}
 			s.sendHistory(id, name, epoch, list, more, q.hasAfter)
@@ -67,7 +69,7 @@ func (s *session) sendHistory(id []byte, name, epoch string, list []entry, more,
 	for i := range list {
 		messages[i] = list[i].stored()
 	}
-	s.send(envelope.AppendHistory(nil, id, name, epoch, messages, more))
+	s.sendLong(envelope.AppendHistory(nil, id, name, epoch, messages, more))
 }
 
 // fitting counts how many messages fit into so many bytes, one at least: from the first on, or from the last back.
@@ -85,9 +87,15 @@ func fitting(list []entry, bytes int, forwards bool) (n int) {
 	return n
 }
 
-// part gets a part of a room's history, from memory if it is there, and calls f with it, at once or later on a goroutine of the server's.
+// part gets a part of a room's history, from memory if it is there, and calls f with it, at once or later on a goroutine of the server's. A room that nobody
+// is in is not made for it: there is no end to the names that can be asked for.
 func (s *Server) part(name string, q page, f func(list []entry, more bool, epoch string, err error)) {
-	r := s.rooms.get(s, name)
+	r := s.rooms.find(name)
+	if r == nil {
+		r = &room{server: s, name: name, policy: s.policies.of(name)}
+		r.readStore(&q, f)
+		return
+	}
 	now, err := r.whenReady(true, func(err error) { r.read(q, err, f) })
 	switch {
 	case errors.Is(err, errForgotten):
@@ -111,14 +119,27 @@ func (r *room) read(q page, err error, f func([]entry, bool, string, error)) {
 		f(list, more, epoch, nil)
 		return
 	}
-	r.server.errands.run(func() {
-		list, more, err := r.fromStore(&q)
+	r.readStore(&q, f)
+}
+
+// readStore has a question answered by the store.
+func (r *room) readStore(q *page, f func([]entry, bool, string, error)) {
+	s := r.server
+	s.errands.run(func() {
+		epoch := s.store.Epoch(r.policy.stream)
+		list, more, err := r.fromStore(q)
+		if err == nil && s.store.Epoch(r.policy.stream) != epoch { // whose numbers these are cannot be said
+			err = ErrUnavailable
+		}
 		f(list, more, epoch, err)
 	})
 }
 
 // inMemory answers from the recent messages, if they reach that far. The lock is held.
 func (r *room) inMemory(q *page) (list []entry, more, found bool) {
+	if r.state != roomOpen {
+		return nil, false, false
+	}
 	if q.hasAfter {
 		bound := ^uint64(0)
 		if q.hasBefore {

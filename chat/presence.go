@@ -77,8 +77,9 @@ func (s *session) members(req *envelope.Request) {
 		return
 	}
 	id := append([]byte(nil), req.ID...)
+	s.asks()
 	s.server.who(name, func(w present) {
-		s.conn.Post(func(*engine.Conn) { s.send(envelope.AppendMembers(nil, id, name, w.count, w.people, w.complete)) })
+		s.conn.Post(func(*engine.Conn) { s.sendLong(envelope.AppendMembers(nil, id, name, w.count, w.people, w.complete)) })
 	})
 }
 

@@ -22,6 +22,8 @@ type session struct {
 	authNext int64            // nanoseconds of the server's time: see authWait
 	inFlight int              // publishes that the store has not answered
 	held     bool             // no more requests are read until some are answered
+	asked    int              // questions whose answers may be long, and are not taken yet
+	heldBack bool             // no more requests are read until some of these are taken
 
 	answers answers // any goroutine
 }
@@ -36,6 +38,10 @@ type seat struct {
 const (
 	// inFlightMax is how many publishes of a connection may wait for the store; then the connection is not read from until half of them are answered.
 	inFlightMax = 256
+	// askedMax is how many questions with long answers a connection may have open; then it is not read from until half of them are taken.
+	askedMax = 4
+	// longAnswer is the length from which on an answer waits until the socket takes it, instead of among what waits for slow readers.
+	longAnswer = 8 << 10
 	// requestBytesKept bounds what a request's buffers keep between requests.
 	requestBytesKept = 64 << 10
 )
@@ -152,6 +158,48 @@ func (s *session) passOn() {
 		s.held = false
 		s.conn.Proceed()
 	}
+}
+
+// asks counts a question with an answer that may be long. Each needs one call of told.
+func (s *session) asks() {
+	if s.asked++; s.asked >= askedMax && !s.heldBack {
+		s.heldBack = true
+		s.conn.Hold()
+	}
+}
+
+// told says that such a question is answered, and the answer on its way.
+func (s *session) told() {
+	s.asked--
+	if s.heldBack && s.asked <= askedMax/2 {
+		s.heldBack = false
+		s.conn.Proceed()
+	}
+}
+
+// sendLong sends the answer to such a question, as soon as the client takes it.
+func (s *session) sendLong(text []byte) {
+	if len(text) < longAnswer {
+		s.send(text)
+		s.told()
+		return
+	}
+	s.conn.Replay(&longText{s, text})
+}
+
+// longText is one long answer, pulled when the socket has room.
+type longText struct {
+	session *session
+	text    []byte
+}
+
+// Next implements engine.Source.
+func (l *longText) Next() (op protocol.Opcode, data []byte, state engine.ReplayState) {
+	if data, l.text = l.text, nil; data != nil {
+		return protocol.OpText, data, engine.ReplayMore
+	}
+	l.session.told()
+	return 0, nil, engine.ReplayDone
 }
 
 // millis is an instant as the wire has it, 0 for none.
