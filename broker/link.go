@@ -34,7 +34,8 @@ func (b *Broker) connect() (err error) {
 	if err != nil {
 		return err
 	}
-	b.reads, err = b.dial(append(common, nats.Name("throng-"+b.cfg.Node+"-reads"), nats.ErrorHandler(b.troubled)))
+	b.reads, err = b.dial(append(common, nats.Name("throng-"+b.cfg.Node+"-reads"), nats.ErrorHandler(b.troubled),
+		nats.SyncQueueLen(readMessagesMax+8))) // each read makes a queue, by default of half a megabyte; what follows the messages has room too
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,8 @@ const (
 	readsAtOnce = 2
 	readTimeout = 10 * time.Second
 	// readBytesMax is what one request may bring; the rest takes another.
-	readBytesMax = 4 << 20
+	readBytesMax    = 4 << 20
+	readMessagesMax = 1000
 
 	directSubject = "$JS.API.DIRECT.GET."     // + stream: answered by any server that has a copy, many messages at a time
 	leaderSubject = "$JS.API.STREAM.MSG.GET." // + stream: answered by the one that numbers them, one message at a time
@@ -241,7 +242,7 @@ func (b *Broker) readFrom(ctx context.Context, s *stream, room string, from uint
 	subject := subjectOf(s.storePrefix, room)
 	var all []Message
 	for len(all) < limit {
-		some, left, err := b.get(ctx, s, fetch{Seq: from, Next: subject, Batch: limit - len(all)})
+		some, left, err := b.get(ctx, s, fetch{Seq: from, Next: subject, Batch: min(limit-len(all), readMessagesMax)})
 		if err != nil {
 			return nil, err
 		}
