@@ -174,7 +174,7 @@ func (w *walker) finish() error {
 		return err
 	}
 	defer w.ws.Close()
-	list := w.r.store.rooms["tea"]
+	list := w.r.store.list("tea")
 	for w.last < list[len(list)-1].seq {
 		if _, err := w.read(); err != nil {
 			return fmt.Errorf("at %d of %d: %w", w.last, list[len(list)-1].seq, err)
@@ -187,7 +187,7 @@ func (w *walker) finish() error {
 func (r *rig) check(all []*walker) {
 	r.t.Helper()
 	stored, at := map[uint64]int{}, map[string]uint64{}
-	list := r.store.rooms["tea"]
+	list := r.store.list("tea")
 	for i, m := range list {
 		stored[m.seq] = i
 		var record said

@@ -111,6 +111,13 @@ func (f *fakeStore) set(change func(*fakeStore)) {
 	change(f)
 }
 
+// list is what the store has of a room.
+func (f *fakeStore) list(room string) []kept {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.rooms[room])
+}
+
 func (f *fakeStore) Watch(int, string) error { return nil }
 func (f *fakeStore) Unwatch(int, string)     {}
 
