@@ -45,6 +45,7 @@ var testArrows = map[string][]string{
 	"admin":    {"admin/testdata/outsider", "engine"},
 	"bench":    {"chat", "engine", "protocol"},
 	"chat":     {"protocol/cases"},
+	"client":   {"protocol/envelope"},
 	"engine":   {"chat", "protocol/cases"},
 	"protocol": {"protocol/cases"},
 	"web":      {"chat", "engine", "protocol"},

@@ -126,7 +126,7 @@ func TestNoEmptyGap(t *testing.T) {
 	tea := r.server.rooms.find("tea")
 	tea.mu.Lock()
 	tea.head, tea.sure = 7, false
-	tea.take(8, 3, []byte(`{"v":1,"text":"x"}`))
+	tea.take(8, 3, []byte(`{"v":1,"time":1,"user":"~a","name":"Ann","text":"x"}`))
 	tea.mu.Unlock()
 	if m := eve.next("message"); m.Seq != 8 || m.Prev != 7 {
 		t.Errorf("got %+v", m)

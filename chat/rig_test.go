@@ -135,6 +135,7 @@ func (k *talker) fromWire() (m said) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		k.t.Fatalf("%q is no JSON: %v", text, err)
 	}
+	fits(k.t, text)
 	return m
 }
 

@@ -196,6 +196,9 @@ func (p *peer) next() object {
 	if err := json.Unmarshal(f.Payload, &o); err != nil {
 		p.giveUp("%v in %s", err, f.Payload)
 	}
+	if err := clientSchema().Validate(map[string]any(o)); err != nil {
+		p.giveUp("the client says %s, which the schema does not allow: %v", f.Payload, err)
+	}
 	return o
 }
 
