@@ -56,7 +56,7 @@ func (a *alarms) due(now time.Time) (second int64, list []mortal, ok bool) {
 // watchExpiry plans the next look at the session, if there is a reason for one.
 func (s *session) watchExpiry() {
 	now := s.server.clock()
-	next := now.Add(lookAgain)
+	var next time.Time
 	switch {
 	case s.who.user == "":
 		next = now.Add(authTime)
