@@ -1,4 +1,4 @@
-# make run       a server on :8080
+# make run       a server on :8080; it keeps what is said in a folder of yours
 # make test      what the README says; needs a C compiler for the race detector
 # make lint      vet, staticcheck, gofmt
 # make numbers   throng beside a bare server, several minutes on an idle machine
@@ -99,9 +99,10 @@ long:
 	$(MAKE) soak SOAKTIME=2m
 	$(MAKE) fuzz FUZZTIME=2m
 
+# The packages stand before -update: behind it go test would take one for its value.
 docs:
-	$(GO) test -count=1 -run '^Test(Readme|OperationsTables)' -update .
-	$(GO) test -count=1 -run '^TestProtocol(Errors|Messages)' -update ./protocol/envelope
+	$(GO) test -count=1 -run '^Test(Readme|OperationsTables)' . -update
+	$(GO) test -count=1 -run '^TestProtocol(Errors|Messages)' ./protocol/envelope -update
 
 ci:
 	.ci/run

@@ -61,7 +61,7 @@ type Config struct {
 	// DataDir is by port, so that two servers of one user do not meet in it.
 	DataDir string `group:"Recording" default:"auto" placeholder:"FOLDER" help:"Folder of the store inside. auto is the service's state folder under systemd, else one of this user's, by port."`
 	// Sync is what a loss of power may cost; a crash of the process alone loses nothing that was acknowledged.
-	Sync string `group:"Recording" default:"1s" form:"sync" help:"How often what was stored is forced to the disk: a duration from 10ms to 1h, or always, before each acknowledgement. What a loss of power may take is what came since."`
+	Sync string `group:"Recording" default:"1s" form:"sync" help:"How often the store inside forces what was stored to the disk: a duration from 10ms to 1h, or always, before each acknowledgement. A loss of power may take what came since; the end of the process alone takes nothing."`
 	// KeepMessages is more than anybody scrolls back.
 	KeepMessages int `group:"Recording" default:"1000" max:"100000000" help:"Messages kept of each room, unless a policy says otherwise. 0 is no limit."`
 	// KeepAge is off because --keep-messages bounds a room already.
@@ -69,11 +69,11 @@ type Config struct {
 	// KeepBytes leaves a small disk alone; a store that is full refuses messages, and says so.
 	KeepBytes Bytes `group:"Recording" default:"10GiB" min:"1MiB" max:"1024TiB" help:"Bytes kept of all rooms of one policy together; when they are reached messages are refused. 0 is no limit."`
 	// RoomPolicy has a name since the store knows a policy's rooms by it.
-	RoomPolicy []string `group:"Recording" default:"" form:"policy" placeholder:"POLICY" help:"What holds for some rooms: \"NAME match=PATTERN|PATTERN record=all keep-messages=1000 keep-age=720h keep-bytes=1GiB join=anyone publish=members max-members=500\". A pattern is a name, or its beginning and *; inboxes begin with @. join is for anyone, users or nobody; publish for anyone, members, users or nobody. Repeatable; the first that matches holds."`
+	RoomPolicy []string `group:"Recording" default:"" form:"policy" placeholder:"POLICY" help:"What holds for some rooms: \"NAME match=PATTERN|PATTERN record=all keep-messages=1000 keep-age=720h keep-bytes=1GiB join=anyone publish=members max-members=500\". Messages are kept under NAME. A pattern is a name, or its beginning and *; inboxes begin with @. join is for anyone, users or nobody; publish for anyone, members, users or nobody. Repeatable; the first that matches holds."`
 	// RecentMemory serves who comes back after a moment without the store.
 	RecentMemory Bytes `group:"Recording" default:"64MiB" max:"1TiB" help:"Bytes of recent messages kept in memory, of all rooms together. 0 keeps as little as possible."`
 	// NATS is the way to more than one node.
-	NATS []string `group:"Recording" name:"nats" default:"" form:"nats" placeholder:"URL" help:"NATS servers with JetStream to use instead of the store inside, such as nats://10.0.0.5:4222; nodes that share them are one chat. Repeatable, or separated by commas."`
+	NATS []string `group:"Recording" name:"nats" default:"" form:"nats" placeholder:"URL" help:"NATS servers, 2.11 or later with JetStream, to use instead of the store inside, such as nats://10.0.0.5:4222; nodes that share them are one chat. Repeatable, or separated by commas."`
 	// NATSCreds is a file because a secret on a command line is none.
 	NATSCreds string `group:"Recording" name:"nats-creds" default:"" placeholder:"FILE" help:"Credentials file for --nats."`
 	// NATSCA is for clusters with a certificate of their own.
@@ -85,7 +85,7 @@ type Config struct {
 	// Replicas is one because one server cannot have more.
 	Replicas int `group:"Recording" default:"1" max:"5" help:"On how many --nats servers each message is stored; 3 survives the loss of one."`
 	// Node tells nodes apart where one machine has several.
-	Node string `group:"Recording" default:"auto" help:"Name of this node. auto is the host's name and the port."`
+	Node string `group:"Recording" default:"auto" help:"Name of this node; those that share --nats need different ones. auto is the host's name and the port."`
 
 	// TokenKeyFile turns tokens on.
 	TokenKeyFile string `group:"Identity" default:"" placeholder:"FILE" help:"Key that tokens (JWT) are checked with: a shared secret, a public key in PEM, or a JWKS file. None: no tokens are taken, and everybody is a guest. throng reload reads it anew."`
@@ -96,7 +96,7 @@ type Config struct {
 	// Guests follows from whether there are tokens: who gives some out does not expect strangers.
 	Guests string `group:"Identity" default:"auto" enum:"auto,yes,no" help:"May people come without a token. auto: yes if there is no --token-key-file."`
 	// MaxRooms bounds what one connection can cost.
-	MaxRooms int `group:"Identity" default:"100" max:"100000" help:"Most rooms that a connection of throng.v1 may be in."`
+	MaxRooms int `group:"Identity" default:"100" max:"100000" help:"Most rooms that one connection of throng.v1 may be in."`
 
 	// IdleTimeout is twice --ping-interval and a margin, so one lost ping evicts nobody.
 	IdleTimeout time.Duration `group:"Timeouts" live:"" default:"60s" min:"1ms" max:"168h" help:"Close a connection that has been silent for this long. 0 is never."`

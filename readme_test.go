@@ -45,6 +45,16 @@ func TestReadmeExample(t *testing.T) {
 	keepSection(t, "example", "```go\n"+strings.TrimSpace(body)+"\n```\n")
 }
 
+// TestReadmeClient keeps its example of a client equal to the one that is compiled with the client's tests.
+func TestReadmeClient(t *testing.T) {
+	source := readText(os.DirFS("."), "client/example_test.go")
+	_, body, found := strings.Cut(source, "\n)\n\n")
+	if !found {
+		t.Fatal("client/example_test.go has no imports")
+	}
+	keepSection(t, "client", "```go\n"+strings.TrimSpace(body)+"\n```\n")
+}
+
 // TestReadmeCommands keeps the two commands what they are, and their number two, and has make and .ci/run call the second.
 func TestReadmeCommands(t *testing.T) {
 	readme := readText(os.DirFS("."), "README.md")
@@ -80,6 +90,26 @@ func settingsTable(flags []*kong.Flag) string {
 		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", flag.Name, envName(flag.Name), value, help)
 	}
 	return b.String() + "\n"
+}
+
+// TestDocumentsSettings: throng takes what the pages show of its file of settings, and doubts nothing in it.
+func TestDocumentsSettings(t *testing.T) {
+	found := 0
+	for _, name := range []string{"README.md", "docs/OPERATIONS.md"} {
+		for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readText(os.DirFS("."), name), -1) {
+			file := path.Join(t.TempDir(), "throng.yaml")
+			if err := os.WriteFile(file, []byte(block[1]), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if got := run(t, nil, "check-config", "--config", file); got.code != exitOK || strings.Contains(got.stdout, "# w") {
+				t.Errorf("%s: %s\n%s%s", name, block[1], got.stdout, got.stderr)
+			}
+			found++
+		}
+	}
+	if found < 2 {
+		t.Errorf("only %d examples of settings were found", found)
+	}
 }
 
 // keepSection holds what stands in README.md between the markers of a name against what should, or, with -update, writes it there.
