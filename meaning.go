@@ -12,7 +12,7 @@ var meanings = map[engine.Reason]string{
 	engine.ReasonBadVersion:         "The client asked for a version of WebSocket other than 13.",
 	engine.ReasonHeadTooLarge:       "The upgrade request was longer than max-head, max-headers or max-uri allow; large cookies are the usual cause.",
 	engine.ReasonOrigin:             "The web page that opened the connection is not in origins.",
-	engine.ReasonRefused:            "The path is no room, or the room's name is not allowed.",
+	engine.ReasonRefused:            "The path is no room, or the room's name is not allowed; or the token is not good, or does not let its user in; or the room is full.",
 	engine.ReasonDraining:           "This server was about to stop and took nobody in.",
 	engine.ReasonAddressConnections: "The address had as many connections as max-per-address allows.",
 	engine.ReasonAddressHandshakes:  "The address had more unfinished handshakes than max-handshakes-per-address allows.",
@@ -41,7 +41,7 @@ var meanings = map[engine.Reason]string{
 	engine.ReasonWriteTimeout:       "The network did not acknowledge what was sent for tcp-user-timeout: the client is out of reach.",
 	engine.ReasonPanic:              "A fault of the server's own; the log has its stack. Report it.",
 	engine.ReasonShutdown:           "The server stopped; the client was told when to come back.",
-	engine.ReasonApplication:        "The program that uses the engine as a library closed the connection.",
+	engine.ReasonApplication:        "The rooms closed the connection, with a code: 4401 for a token that ended or did not come, 4403 for speaking where that is not allowed, 4503 for a store that could not be reached. Or the program that uses the engine as a library did.",
 	engine.ReasonShed:               "An operator had connections moved to other servers; the client was told when to come back.",
 	engine.ReasonKicked:             "An operator closed the connection.",
 }

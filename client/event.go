@@ -17,7 +17,7 @@ type Message struct {
 	Content Content
 }
 
-// Signal is something for the moment, like that somebody types. It is not stored, and its sender does not get it.
+// Signal is something for the moment, like that somebody types. It is not stored. Its sender gets it as well, on all devices.
 type Signal struct {
 	Room       string
 	User, Name string

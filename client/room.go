@@ -119,7 +119,7 @@ func (r *Room) Enqueue(ctx context.Context, content Content, options ...PublishO
 	return r.c.Enqueue(ctx, r.name, content, options...)
 }
 
-// Signal tells the others in the room something that is not stored. It is sent once, and only if there is a connection: else the error is [ErrOffline].
+// Signal tells everybody in the room something that is not stored, this client too. It is sent once, and only if there is a connection: else the error is [ErrOffline].
 func (r *Room) Signal(ctx context.Context, content Content) error {
 	q := request{Type: "signal", Room: r.name}
 	if err := content.into(&q); err != nil {
