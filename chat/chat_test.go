@@ -69,7 +69,7 @@ func TestBothWaysMeet(t *testing.T) {
 // Who comes back with the number that it saw last gets what it missed, once and in order, and then what is said.
 func TestResume(t *testing.T) {
 	r := newRig(t, true, nil)
-	r.store.keep = 300
+	r.store.set(func(f *fakeStore) { f.keep = 300 })
 	ann, _ := r.talker("Ann", "")
 	bob, hello := r.talker("Bob", "")
 	ann.ok("join", `"room":"tea"`)

@@ -184,7 +184,15 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 			r.mu.Unlock()
 			return false, envelope.Errorf(envelope.Full, "this room takes %d members", most)
 		}
-		pos = s.enter(r)
+		topic, position := s.conn.JoinAt(r.name, r.newest)
+		at := r.numberAt(position)
+		if j.hasSince && j.epoch == r.epoch && at < j.since && j.since <= r.head { // what lies between is on its way to this loop, and the client has it
+			s.conn.Leave(topic)
+			r.mu.Unlock()
+			return true, nil
+		}
+		pos = at
+		s.enter(r, topic)
 	}
 	answer := envelope.Joined{Room: r.name, Recorded: r.recorded(), Name: s.name(r), Count: r.crowd.size()}
 	var missed missed
@@ -206,9 +214,8 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 	return false, nil
 }
 
-// enter makes the connection a member. It returns the number behind which it gets every message. The room's lock is held.
-func (s *session) enter(r *room) (pos uint64) {
-	topic, at := s.conn.JoinAt(r.name, r.newest)
+// enter makes the connection, which is in the topic, a member. The room's lock is held.
+func (s *session) enter(r *room, topic *engine.Topic) {
 	shown, listed := r.crowd.enter(s.who.user, s.who.name)
 	s.setShown(r, shown)
 	s.add(seat{room: r, topic: topic, listed: listed})
@@ -216,7 +223,6 @@ func (s *session) enter(r *room) (pos uint64) {
 	r.enveloped.Add(1)
 	r.empty = 0
 	r.stir()
-	return r.numberAt(at)
 }
 
 // leave takes a connection out of the room.

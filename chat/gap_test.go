@@ -14,7 +14,7 @@ func forgetful(t *testing.T) (r *rig, ann *talker, since string, seen uint64) {
 			c.Policies[i].KeepMessages = 5
 		}
 	})
-	r.store.keep = 5
+	r.store.set(func(f *fakeStore) { f.keep = 5 })
 	ann, _ = r.talker("Ann", "")
 	bob, _ := r.talker("Bob", "")
 	in := bob.ok("join", `"room":"tea"`)
@@ -218,5 +218,37 @@ func TestPublishID(t *testing.T) {
 			t.Errorf("%q and %q are one", before, key)
 		}
 		seen[id] = key
+	}
+}
+
+// The room has come further than the connection's loop, which is busy: somebody who has seen all of it is told nothing a second time, and not that all
+// begins anew.
+func TestAheadOfLoop(t *testing.T) {
+	r := newRig(t, true, nil)
+	eve, _ := r.talker("Eve", "")
+	in := eve.ok("join", `"room":"tea"`)
+	go func() { // she reads, so that nothing waits for her
+		for {
+			if _, _, err := eve.ws.NextReader(); err != nil {
+				return
+			}
+		}
+	}()
+	tea := r.server.rooms.find("tea")
+	record := []byte(`{"v":1,"time":1,"user":"u","name":"n","text":"x"}`)
+	bob, _ := r.talker("Bob", "")
+	seq := uint64(0)
+	for range 100 {
+		for range 200 {
+			r.server.Stored(tea.policy.stream, "tea", seq+1, seq, record)
+			seq++
+		}
+		bob.ok("join", fmt.Sprintf(`"room":"tea","since":{"epoch":%q,"seq":%d}`, in.Epoch, seq))
+		for range 3 {
+			r.server.Stored(tea.policy.stream, "tea", seq+1, seq, record)
+			seq++
+		}
+		bob.follows(3, seq-3)
+		bob.ok("leave", `"room":"tea"`)
 	}
 }
