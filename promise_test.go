@@ -48,7 +48,7 @@ func TestPromiseOneNode(t *testing.T) {
 	c.settle(4, 20*time.Millisecond)
 	c.wander(3, 20*time.Millisecond)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for range promiseRounds(t, 4) {
+	for range promiseRounds(t, 3) {
 		c.pause(time.Duration(200+random.IntN(500)) * time.Millisecond)
 		c.tell("killing the node")
 		n.kill()
