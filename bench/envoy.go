@@ -96,7 +96,7 @@ func (v *envoys) dial(e *envoy) error {
 	if err := v.poll.control(unix.EPOLL_CTL_ADD, fd, int32(e.index), readEvents); err != nil {
 		return err
 	}
-	return v.send(e, v.target.shake.appendRequest(nil, v.target.URI))
+	return v.send(e, v.target.shake.appendRequest(nil, v.target.URI+"?name=c"+strconv.Itoa(e.index))) // people have names of their own
 }
 
 // drop ends a connection at once, by a reset.

@@ -206,10 +206,14 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 			answer.Replay = -1 // how many the store has is not known
 		}
 	}
-	there := envelope.AppendPresence(nil, r.name, r.crowd.summary())
+	b := buffers.Get().(*buffer)
+	b.text = envelope.AppendJoined(b.text[:0], j.id, &answer)
+	b.ends = append(b.ends[:0], len(b.text))
+	b.text = envelope.AppendPresence(b.text, r.name, r.crowd.summary())
+	b.ends = append(b.ends, len(b.text))
 	r.mu.Unlock()
-	s.send(envelope.AppendJoined(nil, j.id, &answer))
-	s.send(there)
+	_ = s.conn.SendAll(protocol.OpText, b.text, b.ends)
+	b.giveBack()
 	s.bring(r, &missed, pos)
 	return false, nil
 }

@@ -14,7 +14,8 @@ type registry struct {
 		mu     sync.Mutex
 		topics map[string]*Topic
 	}
-	count atomic.Int64
+	count   atomic.Int64
+	entered atomic.Uint64 // subscribers ever
 }
 
 const registryShards = 64
@@ -51,6 +52,7 @@ func (r *registry) enter(e *Engine, name string) *Topic {
 		r.count.Add(1)
 	}
 	t.refs++
+	r.entered.Add(1)
 	return t
 }
 
