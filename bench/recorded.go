@@ -26,7 +26,7 @@ func recorders(flags string) ([]*contender, error) {
 		return nil, fmt.Errorf("this program's own path: %w", err)
 	}
 	one := func(name string, more ...string) *contender {
-		argv := append([]string{self, "serve", "--listen", "ADDR:PORT", "--admin=", "--admin-socket=", "--idle-timeout", "0"}, more...)
+		argv := append([]string{self, "serve", "--listen", "ADDR:PORT", "--admin=", "--admin-socket=", "--idle-timeout", "0", "--loops", strconv.Itoa(coresShared.loops())}, more...)
 		return &contender{name: name, argv: append(argv, strings.Fields(flags)...), url: contenderURL, ours: true}
 	}
 	return []*contender{
@@ -47,7 +47,7 @@ const (
 // enveloped are the flags for a load of throng.v1.
 func enveloped(scenario []string) []string {
 	return append(slices.Clone(scenario), "--subprotocol", envoyProtocol, `--hello={"type":"join","id":1,"room":"{room}"}`,
-		`--prefix={"type":"publish","id":2,"room":"{room}","text":"`, `--suffix="}`, `--ack="stored":true`, "--text", "--payload", strconv.Itoa(payloadBytesMinText))
+		`--prefix={"type":"publish","id":2,"room":"{room}","text":"`, `--suffix="}`, `--ack="stored":`, "--text", "--payload", strconv.Itoa(payloadBytesMinText))
 }
 
 // recordedFigures lists what can be measured.
