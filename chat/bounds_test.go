@@ -241,7 +241,6 @@ func TestRoomsAreForgotten(t *testing.T) {
 		c.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
 	ann, _ := r.talker("Ann", "")
-	ann.ok("history", `"room":"looked-at"`)
 	ann.ok("join", `"room":"tea"`)
 	ann.ok("leave", `"room":"tea"`)
 	if n := r.server.rooms.count.Load(); n != 1 {

@@ -184,15 +184,11 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 			r.mu.Unlock()
 			return false, envelope.Errorf(envelope.Full, "this room takes %d members", most)
 		}
-		topic, position := s.conn.JoinAt(r.name, r.newest)
-		at := r.numberAt(position)
-		if j.hasSince && j.epoch == r.epoch && at < j.since && j.since <= r.head { // what lies between is on its way to this loop, and the client has it
-			s.conn.Leave(topic)
+		in := false
+		if pos, in = s.enter(r, j.seen(r)); !in {
 			r.mu.Unlock()
 			return true, nil
 		}
-		pos = at
-		s.enter(r, topic)
 	}
 	answer := envelope.Joined{Room: r.name, Recorded: r.recorded(), Name: s.name(r), Count: r.crowd.size()}
 	var missed missed
@@ -218,8 +214,22 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 	return false, nil
 }
 
-// enter makes the connection, which is in the topic, a member. The room's lock is held.
-func (s *session) enter(r *room, topic *engine.Topic) {
+// seen is the newest message of a room that the client has had, as far as the room has come. The room's lock is held.
+func (j *join) seen(r *room) uint64 {
+	if j.hasSince && j.epoch == r.epoch && j.since <= r.head {
+		return j.since
+	}
+	return 0
+}
+
+// enter makes the connection a member. It returns the number behind which it gets every message; and false if that is not as far as what it has seen, which
+// is then still on its way to this loop. The room's lock is held.
+func (s *session) enter(r *room, seen uint64) (pos uint64, in bool) {
+	topic, at := s.conn.JoinAt(r.name, r.newest)
+	if pos = r.numberAt(at); pos < seen {
+		s.conn.Leave(topic)
+		return 0, false
+	}
 	shown, listed := r.crowd.enter(s.who.user, s.who.name)
 	s.setShown(r, shown)
 	s.add(seat{room: r, topic: topic, listed: listed})
@@ -227,6 +237,7 @@ func (s *session) enter(r *room, topic *engine.Topic) {
 	r.enveloped.Add(1)
 	r.empty = 0
 	r.stir()
+	return pos, true
 }
 
 // leave takes a connection out of the room.
@@ -267,6 +278,9 @@ func (s *session) leave(req *envelope.Request) {
 func (s *session) giveUp(i int) {
 	place := s.seats[i]
 	s.conn.Leave(place.topic)
+	if past := s.pasts[place.room]; past != nil {
+		past.stop()
+	}
 	place.room.leave(&place, s.who.user, true)
 	delete(s.names, place.room)
 	last := len(s.seats) - 1

@@ -15,10 +15,12 @@ type missed struct {
 	from     uint64  // else the store is to be read behind this number
 	stored   bool
 	newest   int // or for so many of the newest
+	epoch    string
 }
 
 // missedBy says what a client has missed up to a position. The lock is held; the room is filled if the client asks for anything.
 func (r *room) missedBy(j *join, pos uint64) (m missed) {
+	m.epoch = r.epoch
 	switch {
 	case j.hasSince && (j.epoch != r.epoch || j.since > pos):
 		r.server.stats.recoveriesReset.Add(1)
@@ -60,20 +62,48 @@ func (s *session) bring(r *room, m *missed, pos uint64) {
 	if m.gap != nil {
 		s.send(envelope.AppendGap(nil, r.name, m.gap))
 	}
+	var p past
 	switch {
 	case m.stored:
-		s.conn.Replay(&pages{session: s, room: r, at: m.from, to: pos, newest: m.newest})
+		p = &pages{session: s, room: r, epoch: m.epoch, at: m.from, to: pos, newest: m.newest}
 	case len(m.messages) > 0:
-		s.conn.Replay(&memory{entries: m.messages})
+		p = &memory{session: s, room: r, entries: m.messages}
+	default:
+		return
+	}
+	if s.pasts == nil {
+		s.pasts = make(map[*room]past)
+	}
+	s.pasts[r] = p
+	s.conn.Replay(p)
+}
+
+// past is what was said in a room before somebody came.
+type past interface {
+	engine.Source
+	stop() // the rest is not wanted any more
+}
+
+// over notes that a replay has come to its end.
+func (s *session) over(r *room, p past) {
+	if s.pasts[r] == p {
+		delete(s.pasts, r)
 	}
 }
 
 // memory replays messages that are in memory.
-type memory struct{ entries []entry }
+type memory struct {
+	session *session
+	room    *room
+	entries []entry
+}
+
+func (m *memory) stop() { m.entries = nil }
 
 // Next implements engine.Source.
 func (m *memory) Next() (op protocol.Opcode, data []byte, state engine.ReplayState) {
 	if len(m.entries) == 0 {
+		m.session.over(m.room, m)
 		return 0, nil, engine.ReplayDone
 	}
 	data = m.entries[0].message
@@ -85,6 +115,7 @@ func (m *memory) Next() (op protocol.Opcode, data []byte, state engine.ReplaySta
 type pages struct {
 	session *session
 	room    *room
+	epoch   string
 	at, to  uint64 // what was sent last, and what is to be sent last
 	newest  int    // to begin with the newest so many, if not 0
 	reading bool
@@ -100,6 +131,7 @@ func (p *pages) Next() (op protocol.Opcode, data []byte, state engine.ReplayStat
 		p.ready = p.ready[1:]
 		return protocol.OpText, data, engine.ReplayMore
 	case p.over || p.at >= p.to:
+		p.session.over(p.room, p)
 		return 0, nil, engine.ReplayDone
 	case !p.reading:
 		p.reading = true
@@ -109,7 +141,12 @@ func (p *pages) Next() (op protocol.Opcode, data []byte, state engine.ReplayStat
 	return 0, nil, engine.ReplayWait
 }
 
-// read reads a page and hands it to the loop.
+func (p *pages) stop() {
+	p.over, p.ready = true, nil
+	p.session.conn.Continue()
+}
+
+// read reads a page and hands it to the loop. When the numbering begins anew meanwhile there is nothing to hand over: the room tells of that.
 func (p *pages) read(at uint64, newest int) {
 	srv, r := p.session.server, p.room
 	ctx, cancel := context.WithTimeout(srv.ctx, storeTime)
@@ -125,8 +162,15 @@ func (p *pages) read(at uint64, newest int) {
 		p.session.conn.Post(func(*engine.Conn) { p.fail(err) })
 		return
 	}
-	ready, last := p.pack(messages, at, newest)
+	var ready [][]byte
+	last := p.to
+	if srv.store.Epoch(r.policy.stream) == p.epoch {
+		ready, last = p.pack(messages, at, newest)
+	}
 	p.session.conn.Post(func(c *engine.Conn) {
+		if p.over {
+			return
+		}
 		p.ready, p.reading, p.newest, p.at = ready, false, 0, last
 		p.over = p.over || last >= p.to
 		c.Continue()
@@ -137,7 +181,7 @@ func (p *pages) read(at uint64, newest int) {
 func (p *pages) pack(messages []Stored, at uint64, newest int) (ready [][]byte, last uint64) {
 	r := p.room
 	gap := func(from, to uint64) {
-		ready = append(ready, envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: p.session.server.store.Epoch(r.policy.stream), From: from, To: to, Oldest: to + 1}))
+		ready = append(ready, envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: p.epoch, From: from, To: to, Oldest: to + 1}))
 	}
 	prev, all := at, len(messages) < pageMessages
 	for i, m := range messages {
@@ -185,6 +229,9 @@ func (p *Policy) removes(n int) bool {
 
 // fail ends the connection, politely: it may come back and ask again.
 func (p *pages) fail(err error) {
+	if p.over {
+		return
+	}
 	p.session.server.stats.storeErrors.Add(1)
 	p.over = true
 	p.session.conn.Close(closeUnavailable, err.Error())

@@ -40,6 +40,7 @@ type room struct {
 	head      uint64 // the newest message that was fanned out; its seq
 	epoch     string // of head
 	epochs    uint64 // how many there were before it, of those that this room has seen
+	first     uint64 // head when this numbering was learnt: who was in the room then hears what is behind it
 	recent    recent
 	pending   *pending // while something is waited for
 	crowd     crowd
@@ -59,13 +60,19 @@ const (
 
 // pending is what waits for a room: people who want to join, and messages that come after one which is being fetched.
 type pending struct {
-	waits   []func(error)
+	waits   []wait
 	arrived []arrival
 	bytes   int
 	mending bool // a hole before arrived is being filled
 	look    uint64
 	filling bool // the end of the history is being read
 	missed  bool // more arrived than is kept: everything behind head has to be fetched
+}
+
+// wait is somebody who wants in.
+type wait struct {
+	filled bool // needs the end of the history
+	f      func(error)
 }
 
 type arrival struct {
@@ -101,10 +108,10 @@ const positionBits = 53
 // position is what the engine knows a message of this epoch by.
 func (r *room) position(seq uint64) uint64 { return r.epochs<<positionBits | seq }
 
-// numberAt is the number of the message at a position; 0, before all, if that is of another epoch.
+// numberAt is the number of the message at a position. Where nothing was told since the numbering began anew, that is the number from which it is told.
 func (r *room) numberAt(position uint64) uint64 {
 	if position>>positionBits != r.epochs {
-		return 0
+		return r.first
 	}
 	return position & (1<<positionBits - 1)
 }
@@ -130,12 +137,19 @@ func (r *room) whenReady(filled bool, f func(error)) (now bool, err error) {
 		return true, nil
 	}
 	p := r.need()
-	p.waits = append(p.waits, f)
-	if r.state == roomOpen && !p.filling {
+	p.waits = append(p.waits, wait{filled, f})
+	if r.state == roomOpen {
+		r.beginFill()
+	}
+	return false, nil
+}
+
+// beginFill has the end of the history read, unless that is under way. The lock is held.
+func (r *room) beginFill() {
+	if p := r.need(); !p.filling {
 		p.filling = true
 		r.server.errands.run(r.fill)
 	}
-	return false, nil
 }
 
 func (r *room) need() *pending {
@@ -172,26 +186,30 @@ func (r *room) learnHead() {
 	defer cancel()
 	epoch := s.store.Epoch(r.policy.stream)
 	head, err := s.store.Last(ctx, r.policy.stream, r.name)
-	if err == nil && s.store.Epoch(r.policy.stream) != epoch { // whose number it is cannot be said
-		err = ErrUnavailable
-	}
 
 	r.mu.Lock()
-	p := r.pending
 	if r.state != roomOpening {
 		r.mu.Unlock()
 		return
 	}
-	waits := p.takeWaits()
+	if err == nil && s.store.Epoch(r.policy.stream) != epoch { // whose number it is cannot be said
+		err = ErrUnavailable
+	}
+	waits := r.pending.takeWaits(err != nil || head == 0)
 	if err != nil {
 		r.state = roomClosed
-		r.pending = nil
+		if r.members() == 0 {
+			r.pending = nil
+		}
 		s.again(r)
 	} else {
 		r.state, r.sure = roomOpen, true
 		r.advance(head, epoch)
 		r.early, r.earlyTold = head > 0 && r.raw.Load() > 0, 0
-		r.filled = head == 0
+		r.filled, r.first = head == 0, head
+		if r.pending != nil && len(r.pending.waits) > 0 {
+			r.beginFill()
+		}
 		if r.anew {
 			r.anew = false
 			r.tellReset()
@@ -217,12 +235,22 @@ func (r *room) advance(head uint64, epoch string) {
 	r.head, r.epoch = head, epoch
 }
 
-// takeWaits returns those who wait, who are told by the caller when the lock is free.
-func (p *pending) takeWaits() (waits []func(error)) {
-	if p != nil {
-		waits, p.waits = p.waits, nil
+// takeWaits returns those who wait, all or those who do not need the end of the history. They are told by the caller when the lock is free.
+func (p *pending) takeWaits(all bool) (taken []func(error)) {
+	if p == nil {
+		return nil
 	}
-	return waits
+	left := p.waits[:0]
+	for _, w := range p.waits {
+		if w.filled && !all {
+			left = append(left, w)
+		} else {
+			taken = append(taken, w.f)
+		}
+	}
+	clear(p.waits[len(left):])
+	p.waits = left
+	return taken
 }
 
 // settle forgets the pending state if nothing is left in it. The lock is held.
@@ -238,7 +266,7 @@ func (r *room) fill() {
 	ctx, cancel := context.WithTimeout(s.ctx, storeTime)
 	defer cancel()
 	r.mu.Lock()
-	first := r.head + 1
+	epochs, first := r.epochs, r.head+1
 	if len(r.recent.entries) > 0 {
 		first = r.recent.entries[0].seq
 	}
@@ -250,9 +278,9 @@ func (r *room) fill() {
 	var waits []func(error)
 	if p != nil {
 		p.filling = false
-		waits = p.takeWaits()
+		waits = p.takeWaits(true)
 	}
-	if err == nil && r.state == roomOpen {
+	if err == nil && r.state == roomOpen && r.epochs == epochs {
 		r.prepend(messages)
 		r.filled = true
 	}

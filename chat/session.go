@@ -17,6 +17,7 @@ type session struct {
 	secret   string // a guest's session, told once in the welcome
 	seats    []seat
 	names    map[*room]string // what a room shows instead of who.name, where that was taken
+	pasts    map[*room]past   // what is being replayed to it
 	warned   bool             // that the token expires soon
 	alarm    int64            // the second of the next look at it, 0: none
 	authNext int64            // nanoseconds of the server's time: see authWait

@@ -25,7 +25,8 @@ type fakeStore struct {
 	mute     bool    // copies are lost and not reported
 	reads    int
 	epoch    string
-	late     chan struct{} // answers about the newest message are kept back until it is closed
+	late     chan struct{}   // answers about the newest message are kept back until it is closed
+	answered func(op string) // called when an answer is found and not given yet; without the lock
 	work     chan func()
 	finished sync.WaitGroup
 }
@@ -121,7 +122,18 @@ func (f *fakeStore) list(room string) []kept {
 func (f *fakeStore) Watch(int, string) error { return nil }
 func (f *fakeStore) Unwatch(int, string)     {}
 
+// answers lets things happen between the finding of an answer and its arrival.
+func (f *fakeStore) answers(op string) {
+	f.mu.Lock()
+	answered := f.answered
+	f.mu.Unlock()
+	if answered != nil {
+		answered(op)
+	}
+}
+
 func (f *fakeStore) Last(_ context.Context, _ int, room string) (uint64, error) {
+	defer f.answers("last")
 	f.mu.Lock()
 	late := f.late
 	defer func() {
@@ -140,6 +152,7 @@ func (f *fakeStore) Last(_ context.Context, _ int, room string) (uint64, error) 
 }
 
 func (f *fakeStore) Read(_ context.Context, _ int, room string, after uint64, limit int) (found []Stored, err error) {
+	defer f.answers("read")
 	time.Sleep(time.Millisecond) // so that things happen meanwhile
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -157,6 +170,7 @@ func (f *fakeStore) Read(_ context.Context, _ int, room string, after uint64, li
 }
 
 func (f *fakeStore) ReadBefore(_ context.Context, _ int, room string, before uint64, limit int) (found []Stored, more bool, err error) {
+	defer f.answers("before")
 	time.Sleep(time.Millisecond)
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -18,10 +18,10 @@ func (s *Server) Stored(stream int, name string, seq, last uint64, record []byte
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if stream != r.policy.stream || r.state != roomOpening && r.state != roomOpen {
+	if stream != r.policy.stream || r.state == roomForgotten || r.state == roomClosed && r.members() == 0 {
 		return
 	}
-	if p := r.pending; r.state == roomOpening || p != nil && (p.mending || len(p.arrived) > 0) {
+	if r.state != roomOpen || r.pending.mustWait(r.head, last) {
 		r.need().keep(seq, last, record)
 		return
 	}
@@ -29,6 +29,12 @@ func (s *Server) Stored(stream int, name string, seq, last uint64, record []byte
 		r.need().keep(seq, last, record)
 		r.mend()
 	}
+}
+
+// mustWait reports whether a message waits for what is being fetched. One that follows the newest at once does not, unless others wait already: whoever makes
+// the room look for what it may have missed holds nobody up.
+func (p *pending) mustWait(head, last uint64) bool {
+	return p != nil && (p.missed || len(p.arrived) > 0 || p.mending && last != head)
 }
 
 // keep lets a message wait for those before it.
@@ -117,7 +123,7 @@ func (r *room) mend() {
 func (r *room) mendNow() {
 	s := r.server
 	r.mu.Lock()
-	head, until := r.head, uint64(0)
+	head, epochs, until := r.head, r.epochs, uint64(0)
 	if p := r.pending; p != nil && len(p.arrived) > 0 {
 		until = p.arrived[0].seq
 	}
@@ -134,6 +140,10 @@ func (r *room) mendNow() {
 	}
 	p.mending = false
 	if r.state != roomOpen { // it begins anew, and has no use for this
+		return
+	}
+	if r.epochs != epochs { // it has begun anew meanwhile
+		r.mend()
 		return
 	}
 	if err != nil {
@@ -220,7 +230,13 @@ func (r *room) doubt() {
 
 // doubtHeld is doubt for whoever holds the lock.
 func (r *room) doubtHeld() {
-	if r.state != roomOpen || !r.recorded() {
+	if !r.recorded() {
+		return
+	}
+	if r.state == roomOpening { // what is being learnt may be from before
+		r.need().missed = true
+	}
+	if r.state != roomOpen {
 		return
 	}
 	r.sure = false
