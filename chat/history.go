@@ -194,7 +194,8 @@ func (r *room) fromStore(q *page) (list []entry, more bool, err error) {
 		if q.hasAfter && q.hasBefore && m.Seq >= q.before {
 			return list, false, err
 		}
-		list = append(list, entry{m.Seq, prev, envelope.AppendMessage(nil, r.name, m.Seq, prev, m.Record), len(m.Record)})
+		record := s.sound(m.Record)
+		list = append(list, entry{m.Seq, prev, envelope.AppendMessage(nil, r.name, m.Seq, prev, record), len(record)})
 		prev = m.Seq
 	}
 	return list, more, err

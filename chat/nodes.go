@@ -56,6 +56,10 @@ func (s *Server) Cast(name, node string, data []byte) {
 	}
 	b := buffers.Get().(*buffer)
 	defer b.giveBack()
+	if kind != castPresence && b.parsed.Parse(data) != nil {
+		s.stats.foreign.Add(1)
+		return
+	}
 	switch kind {
 	case castMessage:
 		b.record = append(b.record[:0], data...)

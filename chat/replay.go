@@ -197,7 +197,7 @@ func (p *pages) pack(messages []Stored, at uint64, newest int) (ready [][]byte, 
 			prev = m.Seq - 1
 			gap(at+1, prev)
 		}
-		ready = append(ready, envelope.AppendMessage(nil, r.name, m.Seq, prev, m.Record))
+		ready = append(ready, envelope.AppendMessage(nil, r.name, m.Seq, prev, r.server.sound(m.Record)))
 		prev = m.Seq
 	}
 	switch {

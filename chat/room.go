@@ -303,7 +303,8 @@ func (r *room) prepend(messages []Stored) {
 	r.server.recentBytes.Add(-int64(r.recent.forget()))
 	prev := messages[0].Last
 	for _, m := range messages {
-		r.remember(m.Seq, prev, r.envelope(m.Seq, prev, m.Record), len(m.Record))
+		record := r.server.sound(m.Record)
+		r.remember(m.Seq, prev, r.envelope(m.Seq, prev, record), len(record))
 		prev = m.Seq
 	}
 	for _, e := range newer {

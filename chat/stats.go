@@ -14,6 +14,7 @@ type counters struct {
 	recoveriesReset                       counter // or told to begin anew
 	refusals, refusedTokens               counter
 	storeErrors, castsLost                counter
+	foreign                               counter // records that nobody can read
 }
 
 // answered counts the store's answer to a publish.
@@ -56,6 +57,7 @@ func (s *Server) Metrics(v interface {
 	count("throng_tokens_refused_total", "Tokens that were not good.", &c.refusedTokens)
 	count("throng_store_errors_total", "Questions that the store did not answer.", &c.storeErrors)
 	count("throng_casts_lost_total", "What could not be told to other nodes.", &c.castsLost)
+	count("throng_records_unreadable_total", "Records, of the store and of other nodes, that are none.", &c.foreign)
 	v.Gauge("throng_room_recent_bytes", "Recent messages that rooms keep in memory.", float64(s.recentBytes.Load()))
 	v.Gauge("throng_rooms", "Rooms in memory: those with members, and those that were left a moment ago.", float64(s.rooms.count.Load()))
 }

@@ -25,6 +25,7 @@ type fakeStore struct {
 	mute     bool    // copies are lost and not reported
 	reads    int
 	epoch    string
+	shared   bool            // there may be other nodes
 	late     chan struct{}   // answers about the newest message are kept back until it is closed
 	answered func(op string) // called when an answer is found and not given yet; without the lock
 	work     chan func()
@@ -198,7 +199,11 @@ func (f *fakeStore) Epoch(int) string {
 
 func (f *fakeStore) Cast(string, []byte) error                                       { return nil }
 func (f *fakeStore) Ask(context.Context, string, []byte, func(string, []byte)) error { return nil }
-func (f *fakeStore) Shared() bool                                                    { return false }
+func (f *fakeStore) Shared() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.shared
+}
 func (f *fakeStore) Ready() (bool, string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

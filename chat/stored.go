@@ -80,6 +80,7 @@ func (r *room) tellEarly(seq uint64, record []byte) {
 
 // fanOut numbers a message and gives it to everybody in the room. The lock is held.
 func (r *room) fanOut(seq uint64, record []byte) {
+	record = r.server.sound(record)
 	message := r.envelope(seq, r.head, record)
 	r.remember(seq, r.head, message, len(record))
 	r.head = seq
@@ -96,6 +97,23 @@ func (r *room) fanOut(seq uint64, record []byte) {
 	}
 	b.giveBack()
 	r.server.stats.fannedOut.Add(1)
+}
+
+// unreadable is told in the place of what the store holds and nobody can read: its number stands in the order of the others.
+var unreadable = []byte(`{"v":1,"time":0,"user":"","name":"","text":""}`)
+
+// sound returns a record of the store's, or unreadable if that is none. Where the store is this node's alone, nobody else writes to it.
+func (s *Server) sound(record []byte) []byte {
+	if !s.shared() {
+		return record
+	}
+	b := buffers.Get().(*buffer)
+	defer b.giveBack()
+	if b.parsed.Parse(record) != nil {
+		s.stats.foreign.Add(1)
+		return unreadable
+	}
+	return record
 }
 
 // envelope makes a record into a message of throng.v1, in memory that is never changed. The lock is held.
