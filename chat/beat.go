@@ -39,8 +39,8 @@ func (s *Server) beatOnce() {
 		r.tellNews(now)
 	}
 	for _, r := range deserted {
-		if !s.rooms.forget(r, now) && r.deserted() {
-			s.emptied(r)
+		if !s.rooms.forget(r, now) {
+			r.stayEmpty()
 		}
 	}
 	for _, r := range retry {
@@ -62,7 +62,7 @@ func (s *Server) news(r *room) {
 	s.mu.Unlock()
 }
 
-// emptied is told that nobody is in a room any more.
+// emptied is told that nobody is in a room any more, once until it has been looked at. The room's lock is held, or nobody knows the room yet.
 func (s *Server) emptied(r *room) {
 	s.mu.Lock()
 	s.deserted = append(s.deserted, r)
@@ -76,11 +76,15 @@ func (s *Server) again(r *room) {
 	s.mu.Unlock()
 }
 
-// deserted reports whether still nobody is in the room.
-func (r *room) deserted() bool {
+// stayEmpty has a room that is too young to be forgotten looked at again, if still nobody is in it.
+func (r *room) stayEmpty() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state != roomForgotten && r.empty != 0
+	if r.empty == 0 {
+		r.emptied = false
+		return
+	}
+	r.server.emptied(r)
 }
 
 // tryAgain opens a room that could not be opened, or fetches what could not be fetched.

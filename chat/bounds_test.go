@@ -253,3 +253,29 @@ func TestRoomsAreForgotten(t *testing.T) {
 		}
 	}
 }
+
+// However often a room is left, it stands once among those that are to be forgotten.
+func TestComingAndGoing(t *testing.T) {
+	r := newTunedRig(t, true, nil, func(s *Server) { s.times.beat = time.Hour })
+	ann, _ := r.talker("Ann", "")
+	for range 50 {
+		ann.ok("join", `"room":"tea"`)
+		ann.ok("leave", `"room":"tea"`)
+		r.server.beatOnce()
+	}
+	ann.ok("join", `"room":"tea"`)
+	r.server.beatOnce()
+	for range 50 {
+		ann.ok("leave", `"room":"tea"`)
+		ann.ok("join", `"room":"tea"`)
+	}
+	ann.ok("leave", `"room":"tea"`)
+	if n := len(r.server.deserted); n != 1 {
+		t.Errorf("one room stands %d times among those that were left", n)
+	}
+	r.server.times.linger = 0
+	r.server.beatOnce()
+	if n := r.server.rooms.count.Load(); n != 0 {
+		t.Errorf("%d rooms are left", n)
+	}
+}

@@ -254,8 +254,10 @@ func (r *room) leave(place *seat, user string, goodbye bool) {
 // lastOut notes that nobody of this node is in the room any more. The lock is held.
 func (r *room) lastOut(now int64) {
 	if r.members() == 0 && r.empty == 0 {
-		r.empty = now
-		r.server.emptied(r)
+		if r.empty = now; !r.emptied {
+			r.emptied = true
+			r.server.emptied(r)
+		}
 	}
 }
 

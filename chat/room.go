@@ -31,6 +31,7 @@ type room struct {
 
 	mu        sync.Mutex
 	state     roomState
+	emptied   bool   // stands in the server's list of rooms that were left
 	stirred   bool   // stands in the server's list of rooms with news
 	filled    bool   // what recent lacks of the end of the history is not in the store either, or too old
 	sure      bool   // nothing can have been missed since head was learnt
@@ -90,7 +91,7 @@ const (
 
 func newRoom(s *Server, name string) *room {
 	name = strings.Clone(name)
-	r := &room{server: s, name: name, policy: s.policies.of(name), empty: s.now()}
+	r := &room{server: s, name: name, policy: s.policies.of(name), empty: s.now(), emptied: true}
 	s.emptied(r)
 	return r
 }
