@@ -52,6 +52,7 @@ func (s *Server) beatOnce() {
 	if whole {
 		s.rooms.each((*room).tellWhole)
 	}
+	s.shareMemory()
 	s.ringAlarms(s.clock())
 }
 

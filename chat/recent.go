@@ -74,6 +74,9 @@ func (r *recent) drop(n int) (freed int) {
 	left := copy(r.entries, r.entries[n:])
 	clear(r.entries[left:])
 	r.entries = r.entries[:left]
+	if left == 0 {
+		r.entries, r.chunk = nil, nil
+	}
 	return freed
 }
 

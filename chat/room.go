@@ -297,7 +297,11 @@ func (r *room) prepend(messages []Stored) {
 	if len(messages) == 0 {
 		return
 	}
-	if len(r.recent.entries) > 0 && messages[len(messages)-1].Seq != r.recent.entries[0].prev {
+	next := r.head
+	if len(r.recent.entries) > 0 {
+		next = r.recent.entries[0].prev
+	}
+	if messages[len(messages)-1].Seq != next {
 		return // messages came meanwhile, and what they pushed out was read again; or something between is gone
 	}
 	newer := r.recent.entries
@@ -324,9 +328,28 @@ func (r *room) behind(seq, bound uint64) (messages []entry, complete bool) {
 // remember adds to the recent messages, as far as the node has memory for them. The lock is held.
 func (r *room) remember(seq, prev uint64, message []byte, record int) {
 	grew := r.recent.add(seq, prev, message, record)
-	if s := r.server; s.recentBytes.Add(int64(grew)) > s.cfg.RecentBytes && len(r.recent.entries) > 1 {
-		s.recentBytes.Add(-int64(r.recent.drop(len(r.recent.entries) / 2)))
+	if s := r.server; s.recentBytes.Add(int64(grew)) > s.cfg.RecentBytes {
+		r.dropHalf()
 	}
+}
+
+// dropHalf forgets the older half of the recent messages, and of one that one. The lock is held.
+func (r *room) dropHalf() {
+	r.server.recentBytes.Add(-int64(r.recent.drop((len(r.recent.entries) + 1) / 2)))
+}
+
+// shareMemory makes place when recent messages take nearly all that they may: rooms in which nothing is said any more would keep what others could use.
+func (s *Server) shareMemory() {
+	if s.recentBytes.Load() <= s.cfg.RecentBytes/8*7 {
+		return
+	}
+	s.rooms.each(func(r *room) { // in an order that is another each time
+		if s.recentBytes.Load() > s.cfg.RecentBytes/4*3 {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.dropHalf()
+		}
+	})
 }
 
 // close makes a room that nobody needs into one that is forgotten, and reports whether it did.
