@@ -3,6 +3,7 @@
 # make lint      vet, staticcheck, gofmt
 # make numbers   throng beside a bare server, several minutes on an idle machine
 # make peers     throng beside other people's servers, half an hour on one
+# make promise   what throng promises, while nodes, the store and the network fail; PROMISE=500 is for the night
 # make million   a million connections, a quarter of an hour; CONNS=100000 is the short form
 # make docs      writes into README.md, docs/OPERATIONS.md and docs/PROTOCOL.md what is copied there from the code
 # make ci        what .ci/run does on a clean machine
@@ -13,6 +14,7 @@ SOAKTIME ?= 2m
 COUNT    ?= 1
 BENCH    ?= .
 CONNS    ?= 1000000
+PROMISE  ?= 50
 
 # A folder and a fuzzer in it; each is a target of its own.
 FUZZERS := \
@@ -44,7 +46,7 @@ FUZZERS := \
 	protocol/envelope/FuzzStoredBytes \
 	timeouts/FuzzWheel
 
-.PHONY: run build test race lint fuzz bench numbers peers million restart soak long docs ci clean $(FUZZERS)
+.PHONY: run build test race lint fuzz bench numbers peers million restart promise soak long docs ci clean $(FUZZERS)
 
 run:
 	$(GO) run .
@@ -90,6 +92,10 @@ million: build
 # A rolling restart of three nodes behind HAProxy with 15,000 clients; about five minutes.
 restart:
 	THRONG_RESTART=15000 THRONG_RESTART_DRAIN=60s $(GO) test -run '^TestRollingRestart' -count=1 -v -timeout 20m .
+
+# PROMISE is how many faults each of the tests makes in a row. As root, for network namespaces; THRONG_SEED=N repeats a run that failed.
+promise:
+	THRONG_PROMISE=$(PROMISE) THRONG_REQUIRE_ALL=1 $(GO) test -race -run '^TestPromise' -count=1 -v -timeout 300m .
 
 soak:
 	THRONG_SOAK=$(SOAKTIME) $(GO) test -run '^TestSoak' -count=1 -v -timeout 30m .

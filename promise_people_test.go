@@ -171,7 +171,9 @@ func (r *villager) listen() {
 		if d := r.diaries[room]; d != nil {
 			r.mu.Lock()
 			d.entries = append(d.entries, j)
-			r.last[room] = max(r.last[room], j.seq, j.to)
+			if j.kind != resumed { // what it has not been told yet does not count
+				r.last[room] = max(r.last[room], j.seq, j.to)
+			}
 			r.mu.Unlock()
 		}
 	}
