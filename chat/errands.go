@@ -4,6 +4,7 @@ import "sync"
 
 // errands runs what may wait, such as reading from the store, on a few goroutines that exist only while there is something to do. Any goroutine.
 type errands struct {
+	atOnce  int
 	mu      sync.Mutex
 	queue   []func()
 	running int
@@ -11,8 +12,13 @@ type errands struct {
 	idle    sync.WaitGroup
 }
 
-// errandsAtOnce is how many run at the same time. The store takes two reads at once; the others keep it from waiting for us.
-const errandsAtOnce = 4
+const (
+	// errandsAtOnce is how many go to the store at the same time. It takes two reads at once; the others keep it from waiting for us.
+	errandsAtOnce = 4
+	// questionsAtOnce is how many are put to other nodes at the same time. They only wait, and half a second each when one of the nodes has just died: who
+	// wants into a room then must not stand behind them.
+	questionsAtOnce = 128
+)
 
 // run has f run soon, on a goroutine that may block. After close it does nothing.
 func (e *errands) run(f func()) {
@@ -22,7 +28,7 @@ func (e *errands) run(f func()) {
 		return
 	}
 	e.queue = append(e.queue, f)
-	if e.running < errandsAtOnce {
+	if e.running < e.atOnce {
 		e.running++
 		e.idle.Add(1)
 		go e.work()

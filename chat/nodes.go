@@ -157,7 +157,7 @@ func (r *room) askAround() {
 	if !s.shared() {
 		return
 	}
-	s.errands.run(func() {
+	s.asking.run(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, askTime)
 		defer cancel()
 		silent := r.elsewhere()

@@ -104,7 +104,7 @@ func (s *Server) who(name string, f func(present)) {
 		f(w)
 		return
 	}
-	s.errands.run(func() { f(s.askWho(name)) })
+	s.asking.run(func() { f(s.askWho(name)) })
 }
 
 // summaryMax is how many people somebody who joins is told of. Who joins a larger crowd gets some of them, and may ask for all who are listed.

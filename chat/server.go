@@ -48,7 +48,8 @@ type Server struct {
 	engine   *engine.Engine
 	store    Store
 	rooms    *rooms
-	errands  errands
+	errands  errands // to the store
+	asking   errands // to other nodes
 	alarms   alarms
 	stats    counters
 	clock    func() time.Time
@@ -77,7 +78,8 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, policies: list, rooms: newRooms(), clock: cfg.Clock, times: usualTimes}
+	s := &Server{cfg: cfg, policies: list, rooms: newRooms(), clock: cfg.Clock, times: usualTimes,
+		errands: errands{atOnce: errandsAtOnce}, asking: errands{atOnce: questionsAtOnce}}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
@@ -112,6 +114,7 @@ func (s *Server) Serve(e *engine.Engine) {
 func (s *Server) Close() {
 	s.stop()
 	s.errands.close()
+	s.asking.close()
 	s.beating.Wait()
 }
 

@@ -26,6 +26,9 @@ type fakeStore struct {
 	reads    int
 	epoch    string
 	shared   bool            // there may be other nodes
+	silent   bool            // of which one has just died
+	peer     *Server         // another node
+	deaf     bool            // what it casts is lost
 	late     chan struct{}   // answers about the newest message are kept back until it is closed
 	answered func(op string) // called when an answer is found and not given yet; without the lock
 	work     chan func()
@@ -197,8 +200,36 @@ func (f *fakeStore) Epoch(int) string {
 	return f.epoch
 }
 
-func (f *fakeStore) Cast(string, []byte) error                                       { return nil }
-func (f *fakeStore) Ask(context.Context, string, []byte, func(string, []byte)) error { return nil }
+func (f *fakeStore) Cast(room string, data []byte) error {
+	f.mu.Lock()
+	peer, node := f.peer, f.server.cfg.Node
+	if f.deaf {
+		peer = nil
+	}
+	data = slices.Clone(data)
+	f.mu.Unlock()
+	if peer != nil {
+		f.work <- func() { peer.Cast(room, node, data) }
+	}
+	return nil
+}
+
+func (f *fakeStore) Ask(ctx context.Context, room string, data []byte, answer func(string, []byte)) error {
+	f.mu.Lock()
+	silent, peer, node := f.silent, f.peer, f.server.cfg.Node
+	f.mu.Unlock()
+	if silent {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if peer != nil {
+		if reply := peer.Asked(room, node, data); reply != nil {
+			answer(peer.cfg.Node, reply)
+		}
+	}
+	return nil
+}
+
 func (f *fakeStore) Shared() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
