@@ -147,7 +147,6 @@ func doubts(c *Config) []string {
 	doubt(len(c.NATS) == 0 && (c.NATSCreds != "" || c.NATSCA != "" || c.NATSCert != "" || c.NATSKey != ""),
 		"nats-creds, nats-ca, nats-cert and nats-key have no effect without nats")
 	doubt(len(c.NATS) == 0 && c.Replicas > 1, "replicas %d has no effect without nats: the store inside is one", c.Replicas)
-	doubt(len(c.NATS) > 0 && c.DataDir != "auto", "data-dir %s has no effect: messages are kept by nats", c.DataDir)
 	doubt(c.TokenKeyFile == "" && (c.TokenIssuer != "" || c.TokenAudience != ""), "token-issuer and token-audience have no effect without token-key-file")
 	doubt(c.HandshakeTimeout == 0, "handshake-timeout 0: connections that never say anything are kept for ever")
 	doubt(c.CloseTimeout == 0, "close-timeout 0: connections whose peer does not answer a Close are kept for ever")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -41,11 +42,15 @@ func (o *operator) Say(ctx context.Context, who admin.Caller, s admin.Say) (said
 	if err != nil {
 		return said, err
 	}
-	word := chat.OperatorsWord(s.Room, s.Text)
-	if s.Room != "" {
+	word := chat.OperatorsWord(cmp.Or(s.Room, chat.Lobby), s.Text)
+	switch {
+	case s.Room != "":
 		said.Heard, err = o.node.Say(ctx, s.Room, &word)
-	} else {
+	case id != 0:
+		word = chat.OperatorsWord(o.roomOf(ctx, id), s.Text)
 		said.Heard, err = o.node.Tell(ctx, engine.Filter{ID: id, State: engine.StateOpen}, &word)
+	default:
+		said.Heard, err = o.node.Tell(ctx, engine.Filter{State: engine.StateOpen}, &word)
 	}
 	o.log.Info("operator: say", slog.String("by", string(who)), slog.Int("heard", said.Heard), slog.String("room", s.Room), slog.Bool("all", s.All),
 		slog.String("id", s.ID), slog.Int("bytes", len(s.Text)))
@@ -53,6 +58,15 @@ func (o *operator) Say(ctx context.Context, who admin.Caller, s admin.Say) (said
 		return said, &admin.Refusal{Status: http.StatusNotFound, Text: "there is no open connection of that id; see throng connections"}
 	}
 	return said, told(err)
+}
+
+// roomOf is a room in which a client shows what is said to it alone: one that it is in, else the lobby.
+func (o *operator) roomOf(ctx context.Context, id engine.ID) string {
+	page, err := o.node.Connections(ctx, engine.Query{Filter: engine.Filter{ID: id}, Limit: 1})
+	if err == nil && len(page.Rows) == 1 && len(page.Rows[0].Topics) > 0 {
+		return page.Rows[0].Topics[0]
+	}
+	return chat.Lobby
 }
 
 // stopOrder is how the server is to stop, and how far it is.

@@ -55,7 +55,7 @@ func TestPromisePartition(t *testing.T) {
 			v.pause(time.Duration(100+random.IntN(700)) * time.Millisecond)
 			which[i].plug()
 		}
-		watcher.sees(2*vanishTime)
+		watcher.sees(2 * vanishTime)
 		toStore[1].plug()
 		watcher.sees(2*vanishTime, "Bob")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -37,9 +38,11 @@ func openStore(c *Config, rooms *chat.Server, log *slog.Logger) (*store, error) 
 	for _, p := range streams {
 		cfg.Streams = append(cfg.Streams, broker.Stream{Name: p.Name, Messages: p.KeepMessages, Age: p.KeepAge, Bytes: p.KeepBytes})
 	}
+	what := "data-dir"
 	if len(c.NATS) > 0 {
-		cfg.Replicas = c.Replicas
-	} else {
+		what, cfg.Replicas = "nats", c.Replicas
+	}
+	if len(c.NATS) == 0 || c.DataDir != "auto" {
 		dir, err := c.dataDir(os.Getenv, c.port())
 		if err != nil {
 			return nil, err
@@ -48,7 +51,7 @@ func openStore(c *Config, rooms *chat.Server, log *slog.Logger) (*store, error) 
 	}
 	b, err := broker.Open(context.Background(), cfg, heard{rooms})
 	if err != nil {
-		return nil, fmt.Errorf("data-dir: %w", err)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	s := &store{b, len(c.NATS) > 0}
 	rooms.UseStore(s)
@@ -170,7 +173,14 @@ func (s *store) describe(c *Config) string {
 	case s == nil:
 		return "messages are not kept (--record none)"
 	case s.shared:
-		return "messages are kept on " + strings.Join(c.NATS, ", ")
+		var servers []string
+		for _, text := range c.NATS {
+			u, err := url.Parse(text)
+			if err == nil { // it was parsed when the settings were read
+				servers = append(servers, u.Redacted())
+			}
+		}
+		return "messages are kept on " + strings.Join(servers, ", ")
 	}
 	dir, _ := c.dataDir(os.Getenv, c.port())
 	return "messages are kept in " + dir
@@ -191,6 +201,11 @@ func (s *store) metrics(v admin.Visitor) {
 	if ok, _ := s.Ready(); ok {
 		ready = 1
 	}
+	full := 0.0
+	if st.DiskFull {
+		full = 1
+	}
+	v.Gauge("throng_store_disk_full", "1 while the disk of the store inside has so little room that messages are refused.", full)
 	v.Gauge("throng_broker_ready", "1 while messages can be stored.", ready)
 	for _, one := range st.Streams {
 		v.Gauge("throng_store_messages", "Messages stored, by policy.", float64(one.Messages), "policy", one.Name)

@@ -16,6 +16,9 @@ import (
 const (
 	lockFile = "lock"
 
+	// embeddedStoreMax is no bound: each stream has its own. The sum of what is configured would keep the server from starting when a limit was lowered, since
+	// the store then holds more than it may.
+	embeddedStoreMax   = 1 << 62
 	embeddedPayloadMax = 8 << 20   // a record; the server's own default of 1 MiB is less than a message may be set to
 	embeddedPendingMax = 256 << 20 // bytes that our connections may be behind before the server gives them up
 	embeddedMemoryMax  = 64 << 20  // of streams in memory, of which we make none
@@ -54,7 +57,7 @@ func startEmbedded(cfg Config, log *limitedLog) (*embedded, error) {
 func (e *embedded) start(cfg Config, log *limitedLog) (err error) {
 	options := &server.Options{
 		ServerName: "throng-" + cfg.Node, DontListen: true, NoSigs: true,
-		JetStream: true, StoreDir: cfg.Dir, JetStreamMaxMemory: embeddedMemoryMax, JetStreamMaxStore: storeBytes(cfg.Streams),
+		JetStream: true, StoreDir: cfg.Dir, JetStreamMaxMemory: embeddedMemoryMax, JetStreamMaxStore: embeddedStoreMax,
 		StreamMaxBufferedMsgs: pendingMessagesMax, StreamMaxBufferedSize: pendingBytesMax, // what we send is bounded by the same
 		MaxPayload: embeddedPayloadMax, MaxPending: embeddedPendingMax,
 		SyncInterval: cfg.Sync, SyncAlways: cfg.Sync == 0,
@@ -68,18 +71,6 @@ func (e *embedded) start(cfg Config, log *limitedLog) (err error) {
 		return errors.New("broker: the embedded server did not start; the log may say why")
 	}
 	return nil
-}
-
-// storeBytes is what all streams may hold together; a stream without a limit leaves it to the disk.
-func storeBytes(streams []Stream) int64 {
-	var sum int64
-	for _, s := range streams {
-		if s.Bytes == 0 {
-			return 1 << 62
-		}
-		sum += s.Bytes
-	}
-	return max(sum, 1<<20)
 }
 
 // stop ends the server. It leaves to the kernel when what it wrote reaches the disk; see marks.close.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -106,6 +107,9 @@ func (b *Broker) settle(ctx context.Context) error {
 	if err := b.main.FlushTimeout(askTimeout); err != nil { // the server knows all our subscriptions
 		return fmt.Errorf("broker: %w", err)
 	}
+	if err := checkVersion(b.main.ConnectedServerVersion()); err != nil {
+		return err
+	}
 	for _, s := range b.streams {
 		if err := b.settleStream(ctx, s); err != nil {
 			return err
@@ -118,6 +122,18 @@ func (b *Broker) settle(ctx context.Context) error {
 		}
 	}
 	return b.enter(session)
+}
+
+// versionLeast is the first NATS server that reads many messages of a stream for one question.
+var versionLeast = [2]int{2, 11}
+
+// checkVersion says if a server is too old. What is no version is let pass.
+func checkVersion(version string) error {
+	var v [2]int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &v[0], &v[1]); n == 2 && slices.Compare(v[:], versionLeast[:]) < 0 {
+		return fmt.Errorf("broker: the NATS server is version %s; %d.%d or later is needed, to read history", version, versionLeast[0], versionLeast[1])
+	}
+	return nil
 }
 
 // enter opens publishing, if the connection is still the one that the streams were looked at through.

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"throng/engine"
@@ -18,6 +19,9 @@ const (
 
 // textExpired is why somebody is sent away who may come back with another token.
 const textExpired = "token expired"
+
+// textLater ends the engine's reasons for an end that is not the client's fault.
+const textLater = "try again later"
 
 // farewells say what a client of throng.v1 is to do after a close: come back, and when, or stay away. What has no entry may come back at once, and its backoff
 // spreads those who do.
@@ -41,7 +45,7 @@ func (s *Server) OnFarewell(c *engine.Conn, code uint16, text string) (op protoc
 		return 0, nil
 	}
 	what := farewells[code]
-	bye := envelope.Bye{Code: code, Reason: text, Again: !what.away || text == textExpired, In: what.in}
+	bye := envelope.Bye{Code: code, Reason: text, Again: !what.away || text == textExpired || strings.HasSuffix(text, textLater), In: what.in}
 	if in, ok := reconnectIn(text); ok {
 		bye.In = in
 	}

@@ -154,7 +154,7 @@ func (who *identity) mayPublish(p *Policy, room string, member bool) bool {
 	return who.may(p.Publish, member) && who.mayJoin(p, room) && (who.claims == nil || who.claims.AllowsPublish(room))
 }
 
-// nameBytes is the longest display name.
+// displayBytesMax is the longest display name.
 const displayBytesMax = 64
 
 // cleanName trims a display name, and reports whether it can be shown.

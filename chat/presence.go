@@ -7,7 +7,7 @@ import (
 	"throng/protocol/envelope"
 )
 
-// told is how many people one piece of news names; in a larger move only the count is told.
+// newsMax is how many people one piece of news names; in a larger move only the count is told.
 const newsMax = 100
 
 // stir has the room's news told with the next beat. The lock is held.

@@ -24,9 +24,7 @@ type Config struct {
 
 	RoomsPerConnection int
 	RecentBytes        int64 // of recent messages that all rooms keep in memory
-	MaxMessage         int   // told to clients, with the two that follow
-	MessageRate        func() int
-	Heartbeat          func() time.Duration
+	MaxMessage         int   // told to clients
 
 	Node, Version string
 	Clock         func() time.Time // nil: time.Now
@@ -121,20 +119,19 @@ func (s *Server) Close() {
 // now is the time since the server began, in nanoseconds, and never 0.
 func (s *Server) now() int64 { return int64(s.clock().Sub(s.began)) + 1 }
 
-// heartbeat is how long a client hears nothing before it should ask whether it is still heard.
+// heartbeatMax is how long a client hears nothing, at most, before it should ask whether it is still heard.
+const heartbeatMax = 30 * time.Second
+
+// heartbeat is how long that is, and half of the idle limit at most: the question is a sign of life, too.
 func (s *Server) heartbeat() time.Duration {
-	if s.cfg.Heartbeat == nil {
-		return 30 * time.Second
+	if idle := s.engine.Limits().IdleTimeout; idle > 0 {
+		return min(heartbeatMax, idle/2)
 	}
-	return s.cfg.Heartbeat()
+	return heartbeatMax
 }
 
-func (s *Server) messageRate() int {
-	if s.cfg.MessageRate == nil {
-		return 0
-	}
-	return s.cfg.MessageRate()
-}
+// messageRate is how many messages a second a client may send, 0 for no limit.
+func (s *Server) messageRate() int { return int(s.engine.Limits().MessageRate) }
 
 // later calls f after a while, unless the server has been closed by then.
 func (s *Server) later(wait time.Duration, f func()) {
