@@ -94,7 +94,7 @@ func TestPromiseThreeNodes(t *testing.T) {
 	var nodes []*promiseNode
 	for i, addr := range addrs[:len(serverNames)] {
 		nodes = append(nodes, startPromiseNode(t, nil, addr, "--config", "deploy/throng.yaml", "--nats", store.url(), "--node", serverNames[i], "--keep-messages", "0",
-			"--message-rate", "0", "--byte-rate", "0", "--address-rate", "0"))
+			"--message-rate", "0", "--byte-rate", "0", "--address-rate", "0", "--drain-delay", "0s", "--drain-time", "500ms"))
 	}
 	b := startHAProxy(t, addrs[:len(serverNames)])
 	for _, name := range serverNames {
@@ -105,9 +105,9 @@ func TestPromiseThreeNodes(t *testing.T) {
 	c.wander(4, 25*time.Millisecond)
 	random := rand.New(rand.NewPCG(seed, 0))
 	var troubles []func()
-	for range promiseRounds(t, 5) {
+	for range promiseRounds(t, 6) {
 		if len(troubles) == 0 {
-			troubles = shuffled(random, c.killNode(random, nodes), c.killStore(random, store), c.freezeStore(random, store), c.cutPeople(random), c.killNode(random, nodes))
+			troubles = shuffled(random, c.killNode(random, nodes), c.killStore(random, store), c.freezeStore(random, store), c.cutPeople(random), c.freezeNode(random, nodes), c.restartNode(random, nodes))
 		}
 		c.pause(time.Duration(100+random.IntN(400)) * time.Millisecond)
 		troubles[0]()
@@ -128,6 +128,29 @@ func (c *village) killNode(random *rand.Rand, nodes []*promiseNode) func() {
 		c.tell("killing a node")
 		n.kill()
 		c.pause(time.Duration(random.IntN(300)) * time.Millisecond)
+		n.start()
+	}
+}
+
+func (c *village) freezeNode(random *rand.Rand, nodes []*promiseNode) func() {
+	return func() {
+		c.tell("a node stands still")
+		p := nodes[random.IntN(len(nodes))].cmd.Process
+		freeze(c.T, p)
+		c.pause(time.Duration(random.IntN(1500)) * time.Millisecond)
+		_ = p.Signal(syscall.SIGCONT)
+	}
+}
+
+// restartNode is what an operator does.
+func (c *village) restartNode(random *rand.Rand, nodes []*promiseNode) func() {
+	return func() {
+		n := nodes[random.IntN(len(nodes))]
+		c.tell("restarting a node")
+		n.signal(syscall.SIGTERM)
+		if code := n.exit(); code != exitOK {
+			c.Errorf("the node ends with %d", code)
+		}
 		n.start()
 	}
 }
