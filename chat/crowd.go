@@ -31,7 +31,8 @@ type person struct {
 	user, name string
 	gone       int64 // nanoseconds since when no connection is here, 0: some are
 	conns      int32
-	told       bool // the others know
+	told       bool // the others know of this user
+	renamed    bool // but not by this name
 }
 
 // outside is what another node says of the room.
@@ -103,7 +104,7 @@ func (c *crowd) rename(user, name string) (shown string) {
 	shown = c.free(name)
 	p.name = shown
 	c.count(shown, +1)
-	p.told = false
+	p.renamed = true
 	c.changed = append(c.changed, user)
 	return shown
 }
@@ -244,8 +245,8 @@ func (c *crowd) news(now int64) (joined, left []person, waiting bool) {
 		}
 		p := &c.people[i]
 		switch {
-		case p.conns > 0 && !p.told:
-			p.told = true
+		case p.conns > 0 && (!p.told || p.renamed):
+			p.told, p.renamed = true, false
 			joined = append(joined, *p)
 		case p.conns == 0 && now-p.gone < int64(absenceGrace):
 			c.changed = append(c.changed, user)
