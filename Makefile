@@ -27,6 +27,7 @@ FUZZERS := \
 	broker/FuzzNodeMessage \
 	broker/FuzzRoomToken \
 	chat/FuzzRoomOf \
+	chat/FuzzSession \
 	chat/token/FuzzClaims \
 	chat/token/FuzzKeys \
 	chat/token/FuzzVerify \

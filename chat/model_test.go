@@ -209,7 +209,7 @@ func (r *rig) check(all []*walker) {
 	}
 }
 
-func (w *walker) check(t *testing.T, list []kept, stored map[uint64]int) {
+func (w *walker) check(t testing.TB, list []kept, stored map[uint64]int) {
 	t.Helper()
 	if len(w.heard) == 0 || w.heard[0].Type != "joined" {
 		t.Fatalf("%s never joined", w.name)

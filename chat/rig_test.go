@@ -17,7 +17,7 @@ import (
 
 // rig is a node with rooms in it, on a loopback port.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	server *Server
 	engine *engine.Engine
 	store  *fakeStore
@@ -25,13 +25,13 @@ type rig struct {
 }
 
 // newRig starts one. change may be nil; without a store nothing is recorded.
-func newRig(t *testing.T, recorded bool, change func(*Config)) *rig {
+func newRig(t testing.TB, recorded bool, change func(*Config)) *rig {
 	t.Helper()
 	return newTunedRig(t, recorded, change, func(*Server) {})
 }
 
 // newTunedRig is newRig for a server whose times are changed.
-func newTunedRig(t *testing.T, recorded bool, change func(*Config), tune func(*Server)) *rig {
+func newTunedRig(t testing.TB, recorded bool, change func(*Config), tune func(*Server)) *rig {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Policies = DefaultPolicies(recorded)
@@ -73,7 +73,7 @@ const patience = 10 * time.Second
 
 // person1 is a client of throng.v1 in a test: it says requests and reads what comes, in order.
 type talker struct {
-	t  *testing.T
+	t  testing.TB
 	ws *websocket.Conn
 	id int
 	// later are messages that came while an answer was waited for.

@@ -24,7 +24,7 @@ var serverSchema = sync.OnceValue(func() *jsonschema.Schema {
 })
 
 // fits holds a message of the server's against the schema.
-func fits(t *testing.T, text []byte) {
+func fits(t testing.TB, text []byte) {
 	t.Helper()
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err == nil {
