@@ -83,7 +83,7 @@ type Config struct {
 	// NATSKey goes with NATSCert.
 	NATSKey string `group:"Recording" name:"nats-key" default:"" placeholder:"FILE" help:"Key of --nats-cert, PEM."`
 	// Replicas is one because one server cannot have more.
-	Replicas int `group:"Recording" default:"1" max:"5" help:"On how many --nats servers each message is stored; 3 survives the loss of one."`
+	Replicas int `group:"Recording" default:"1" max:"5" help:"On how many --nats servers each message is stored; 3 survives the loss of one. 0 is 1."`
 	// Node tells nodes apart where one machine has several.
 	Node string `group:"Recording" default:"auto" help:"Name of this node; those that share --nats need different ones. auto is the host's name and the port."`
 
@@ -96,7 +96,7 @@ type Config struct {
 	// Guests follows from whether there are tokens: who gives some out does not expect strangers.
 	Guests string `group:"Identity" default:"auto" enum:"auto,yes,no" help:"May people come without a token. auto: yes if there is no --token-key-file."`
 	// MaxRooms bounds what one connection can cost.
-	MaxRooms int `group:"Identity" default:"100" max:"100000" help:"Most rooms that one connection of throng.v1 may be in."`
+	MaxRooms int `group:"Identity" default:"100" max:"100000" help:"Most rooms that one connection of throng.v1 may be in. 0 is no limit."`
 
 	// IdleTimeout is twice --ping-interval and a margin, so one lost ping evicts nobody.
 	IdleTimeout time.Duration `group:"Timeouts" live:"" default:"60s" min:"1ms" max:"168h" help:"Close a connection that has been silent for this long. 0 is never."`

@@ -68,6 +68,7 @@ func TestDefaults(t *testing.T) {
 		MaxConnections: auto, MemoryMark: 80, AddressPrefixV6: 64, Memory: auto, MaxLog: 1 << 20, MaxLogMessages: 8192, MaxBacklog: 256 << 10, SendBuffer: 128 << 10,
 		MaxHead: 8 << 10, MaxHeaders: 64, MaxURI: 4 << 10, MaxFramesPerTurn: 1024, PingRate: 10, PingBurst: 50,
 		Admin: "127.0.0.1:8081", AdminSocket: "auto", KeepCloses: 10000, LogLevel: "info", LogFormat: "auto",
+		Record: "all", DataDir: "auto", Sync: "1s", KeepMessages: 1000, KeepBytes: 10 << 30, RecentMemory: 64 << 20, Replicas: 1, Node: "auto", Guests: "auto", MaxRooms: 100,
 	}
 	for _, args := range [][]string{nil, {"serve"}} {
 		got := mustServe(t, nil, args...)
@@ -81,7 +82,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestEverySettingIsDescribed(t *testing.T) {
-	groups := []string{"Listening", "Rooms and messages", "Timeouts", "Limits", "Private HTTP", "Logging"}
+	groups := []string{"Listening", "Rooms and messages", "Recording", "Identity", "Timeouts", "Limits", "Private HTTP", "Logging"}
 	seen := map[string]bool{}
 	for _, flag := range settingFlags(t) {
 		if flag.Group == nil || !slices.Contains(groups, flag.Group.Key) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"throng/client"
@@ -104,4 +105,39 @@ func TestPromiseAcross(t *testing.T) {
 	}
 	ann.say("tea", "4", "go on")
 	back.hears("tea", "go on")
+}
+
+// TestPromiseAnew: the store is lost, and begins anew with numbers that meant something else. Everybody is told, on each node, and what is said from then on
+// is heard.
+func TestPromiseAnew(t *testing.T) {
+	c := startCluster(t, 2)
+	ann, bob := c.on(0, "Ann", ""), c.on(1, "Bob", "")
+	epoch := ann.join("tea", client.JoinOptions{}).Epoch()
+	bob.join("tea", client.JoinOptions{})
+	for i := range 5 {
+		ann.say("tea", fmt.Sprint(i), fmt.Sprint("before ", i))
+		bob.hears("tea", fmt.Sprint("before ", i))
+	}
+	c.nats.kill()
+	if err := os.RemoveAll(c.nats.dir); err != nil {
+		t.Fatal(err)
+	}
+	c.nats.start()
+	ann.say("tea", "first", "of a new time")
+	for _, d := range []*device{ann, bob} {
+		if gap := await(d, "that all begins anew", func(g client.Gap) bool { return g.Reset }); gap.Epoch == epoch || gap.Room != "tea" {
+			t.Errorf("told of %+v; the epoch was %s", gap, epoch)
+		}
+	}
+	ack := ann.say("tea", "second", "of a new time, too")
+	for _, d := range []*device{ann, bob} {
+		if m := await(d, "the second", func(m client.Message) bool { return m.Key == "second" }); m.Seq != ack.Seq {
+			t.Errorf("heard %+v, acknowledged as %d", m, ack.Seq)
+		}
+	}
+	back := c.on(1, "Bob", bob.Session())
+	back.join("tea", client.JoinOptions{Since: client.Since{Epoch: epoch, Seq: 3}})
+	if gap := await(back, "that all begins anew", func(g client.Gap) bool { return true }); !gap.Reset || gap.To != ack.Seq {
+		t.Errorf("with a number of before: %+v", gap)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -165,6 +166,9 @@ func chatConfig(c *Config, tokens *token.Verifier) chat.Config {
 		cfg.Tokens = tokens
 	}
 	cfg.RoomsPerConnection, cfg.RecentBytes = c.MaxRooms, int64(c.RecentMemory)
+	if c.MaxRooms == 0 {
+		cfg.RoomsPerConnection = math.MaxInt32
+	}
 	cfg.MaxMessage = int(c.MaxMessage)
 	cfg.Node, cfg.Version = c.nodeName(), "throng "+ownVersion(build)
 	return cfg

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // forgetful is a node whose store keeps five messages of a room, with Ann who speaks and Bob who was there for the first three.
@@ -251,4 +253,33 @@ func TestAheadOfLoop(t *testing.T) {
 		bob.follows(3, seq-3)
 		bob.ok("leave", `"room":"tea"`)
 	}
+}
+
+// When the numbering begins anew, numbers are below those that members have seen: they hear the messages all the same.
+func TestAnewFromTheStart(t *testing.T) {
+	r := newRig(t, true, nil)
+	ann, _ := r.talker("Ann", "")
+	ann.ok("join", `"room":"tea"`)
+	old := r.raw("tea")
+	r.publish(ann, 10)
+	for range 10 {
+		ann.next("message")
+		hears(t, old, websocket.TextMessage, "x")
+	}
+	r.store.set(func(f *fakeStore) { f.rooms, f.seq, f.epoch = map[string][]kept{}, 0, "second" })
+	r.server.Gapped("")
+	if gap := ann.next("gap"); !gap.Reset || gap.To != 0 {
+		t.Errorf("told of %+v", gap)
+	}
+	r.publish(ann, 3)
+	last := ann.follows(3, 0)
+	for range 3 {
+		hears(t, old, websocket.TextMessage, "x")
+	}
+	bob, _ := r.talker("Bob", "")
+	if in := bob.ok("join", `"room":"tea"`); in.Seq != last || in.Epoch != "second" {
+		t.Errorf("joined as %+v; the newest is %d", in, last)
+	}
+	r.publish(ann, 1)
+	bob.follows(1, last)
 }

@@ -106,6 +106,7 @@ type fakeConn struct {
 func (f *fakeLoop) dialRaw() *fakeConn {
 	f.t.Helper()
 	fc := f.pair()
+	f.arriving = fc.c
 	f.OnOpen(fc)
 	return fc
 }
@@ -120,8 +121,6 @@ func (f *fakeLoop) pair() *fakeConn {
 	fc := &fakeConn{f: f, fd: ends[0], far: ends[1]}
 	fc.c = &Conn{loop: f.loop, fd: -1, remote: remoteOf(netip.MustParseAddrPort("192.0.2.1:7"))}
 	f.conns = append(f.conns, fc)
-	f.arriving = fc.c
-	f.OnOpen(fc)
 	return fc
 }
 
