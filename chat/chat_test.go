@@ -327,7 +327,14 @@ func TestRefusals(t *testing.T) {
 	ann.refused("name", "join", `"room":"a b"`)
 	ann.refused("name", "publish", `"room":"a*","text":"x"`)
 	ann.refused("denied", "join", `"room":"club"`)
-	ann.refused("denied", "publish", `"room":"quiet-one","text":"x"`)
+	for _, kind := range []string{"publish", "signal"} { // with all that it is known by
+		if m := ann.ask(kind, `"room":"quiet-one","key":"k","text":"x"`); m.Code != "denied" || m.Room != "quiet-one" || (m.Key == "k") != (kind == "publish") {
+			t.Errorf("a %s that is not allowed got %+v", kind, m)
+		}
+	}
+	if m := ann.ask("publish", `"room":"a b","key":"k","text":"x"`); m.Code != "name" || m.Room != "a b" || m.Key != "k" {
+		t.Errorf("a publish to no room got %+v", m)
+	}
 	ann.refused("not_joined", "publish", `"room":"inner","text":"x"`)
 	ann.refused("unknown_type", "dance", ``)
 	ann.ok("join", `"room":"small"`)

@@ -22,11 +22,11 @@ func (s *session) request(op protocol.Opcode, data []byte) {
 		return
 	}
 	if err := req.Parse(data); err != nil {
-		s.refuse(req.ID, "", err)
+		s.refuseRequest(req, err)
 		return
 	}
 	if s.who.user == "" && req.Type != envelope.Auth && req.Type != envelope.Ping {
-		s.refuse(req.ID, string(req.Room), envelope.Errorf(envelope.Unauthorized, "this server wants a token before anything else"))
+		s.refuseRequest(req, envelope.Errorf(envelope.Unauthorized, "this server wants a token before anything else"))
 		return
 	}
 	switch req.Type {
@@ -55,10 +55,16 @@ func (s *session) refuse(id []byte, room string, err *envelope.Error) {
 	s.send(envelope.AppendError(nil, id, []byte(room), nil, err))
 }
 
+// refuseRequest is refuse with all that the client may know the request by: a message that was refused is found by its key.
+func (s *session) refuseRequest(req *envelope.Request, err *envelope.Error) {
+	s.server.stats.refusals.Add(1)
+	s.send(envelope.AppendError(nil, req.ID, req.Room, req.Key, err))
+}
+
 // roomOf checks the name of the room that a request is about, and answers if it is none.
 func (s *session) roomOf(req *envelope.Request) (name string, ok bool) {
 	if refused := checkRoom(req.Room); refused != nil {
-		s.refuse(req.ID, "", envelope.Errorf(envelope.BadName, "%s", refused.Text))
+		s.refuseRequest(req, envelope.Errorf(envelope.BadName, "%s", refused.Text))
 		return "", false
 	}
 	return string(req.Room), true
@@ -125,7 +131,7 @@ func (s *session) tryJoin(j *join) {
 func (s *session) goOn(j *join, r *room, err error) {
 	switch {
 	case err != nil:
-		s.refuse(j.id, j.name, refusalOf(err))
+		s.refuse(j.id, j.name, unreadableNow(err))
 	case s.conn.Open():
 		again, why := s.sit(j, r)
 		if again {
@@ -173,7 +179,7 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 			}
 			r.mu.Unlock()
 			if late {
-				return false, refusalOf(ErrUnavailable)
+				return false, unreadableNow(ErrUnavailable)
 			}
 			return true, nil
 		}
@@ -294,6 +300,14 @@ func (s *session) giveUp(i int) {
 func retryAfter(err *envelope.Error, wait time.Duration) *envelope.Error {
 	err.Retry = wait
 	return err
+}
+
+// unreadableNow is refusalOf where something was to be read, and nothing stored.
+func unreadableNow(err error) *envelope.Error {
+	if errors.Is(err, ErrUnavailable) {
+		return retryAfter(envelope.Errorf(envelope.Unavailable, "the room's messages cannot be had at the moment"), time.Second)
+	}
+	return retryAfter(envelope.Errorf(envelope.Unavailable, "the room's messages could not be read"), time.Second)
 }
 
 // refusalOf tells a client what the store's refusal means to it.

@@ -46,7 +46,7 @@ func (s *session) history(req *envelope.Request) {
 	srv.part(name, q, func(list []entry, more bool, epoch string, err error) {
 		s.conn.Post(func(*engine.Conn) {
 			if err != nil {
-				s.refuse(id, name, refusalOf(err))
+				s.refuse(id, name, unreadableNow(err))
 				s.told()
 				return
 			}

@@ -20,7 +20,7 @@ func (s *session) publish(req *envelope.Request, b *buffer) {
 	place := s.seat(name)
 	p := srv.policies.of(name)
 	if !s.who.mayPublish(p, name, place != nil) {
-		s.refuseSpeech(req.ID, p, name, place)
+		s.refuseSpeech(req, p, place)
 		return
 	}
 	shown := s.who.name
@@ -59,12 +59,12 @@ func (s *session) publish(req *envelope.Request, b *buffer) {
 func publishID(room, user, key string) string { return room + " " + user + " " + key + "." }
 
 // refuseSpeech says why somebody may not speak in a room.
-func (s *session) refuseSpeech(id []byte, p *Policy, name string, place *seat) {
-	if place == nil && p.Publish == Members && s.who.mayJoin(p, name) {
-		s.refuse(id, name, envelope.Errorf(envelope.NotJoined, "only members may speak in this room"))
+func (s *session) refuseSpeech(req *envelope.Request, p *Policy, place *seat) {
+	if place == nil && p.Publish == Members && s.who.mayJoin(p, string(req.Room)) {
+		s.refuseRequest(req, envelope.Errorf(envelope.NotJoined, "only members may speak in this room"))
 		return
 	}
-	s.refuse(id, name, envelope.Errorf(envelope.Denied, "you may not speak in this room"))
+	s.refuseRequest(req, envelope.Errorf(envelope.Denied, "you may not speak in this room"))
 }
 
 // say fans out what is not stored: here, and on the other nodes.
@@ -128,7 +128,7 @@ func (s *session) signal(req *envelope.Request, b *buffer) {
 	srv := s.server
 	place := s.seat(name)
 	if p := srv.policies.of(name); !s.who.mayPublish(p, name, place != nil) {
-		s.refuseSpeech(req.ID, p, name, place)
+		s.refuseSpeech(req, p, place)
 		return
 	}
 	shown := s.who.name
