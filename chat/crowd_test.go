@@ -62,7 +62,7 @@ func TestCrowdModel(t *testing.T) {
 		p := plainCrowd{gone: map[string]int64{}, told: map[string]string{}, names: map[string]string{}}
 		heard := map[string]string{} // what somebody knows who is told all news
 		now := int64(time.Hour)
-		for range 6000 {
+		for range 3000 {
 			now += int64(random.IntN(int(absenceGrace) / 4))
 			user, name := fmt.Sprintf("u%d", random.IntN(users)), fmt.Sprintf("n%d", random.IntN(users/2+1))
 			switch random.IntN(8) {
