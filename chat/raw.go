@@ -57,6 +57,11 @@ func (s *Server) enterRaw(c *engine.Conn, name string, who identity) {
 			r.mu.Unlock()
 			continue
 		}
+		if most := r.policy.MaxMembers; most > 0 && r.members() >= most { // others came in the same moment
+			r.mu.Unlock()
+			c.Close(closeUnavailable, errFull.Text)
+			return
+		}
 		topic, _ := c.JoinAt(name, r.newest)
 		r.topic.Store(topic)
 		r.raw.Add(1)

@@ -1,7 +1,9 @@
 package chat
 
 import (
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -25,5 +27,37 @@ func TestRawStage(t *testing.T) {
 			t.Fatal(err)
 		}
 		hears(t, listener, websocket.TextMessage, "the play")
+	}
+}
+
+// However many come in the same moment, no more are in than may be.
+func TestFullForRaw(t *testing.T) {
+	r := newRig(t, false, func(c *Config) {
+		c.Policies = append([]Policy{{Name: "small", Match: []string{"small"}, MaxMembers: 2}}, c.Policies...)
+	})
+	for range 20 {
+		var all sync.WaitGroup
+		in := make(chan *websocket.Conn, 16)
+		for range 16 {
+			all.Go(func() {
+				if ws, _, err := websocket.DefaultDialer.Dial("ws://"+r.addr+"/rooms/small", nil); err == nil {
+					in <- ws
+				}
+			})
+		}
+		all.Wait()
+		close(in)
+		small := r.server.rooms.find("small")
+		if n := small.members(); n != 2 {
+			t.Fatalf("%d are in a room for two", n)
+		}
+		for ws := range in {
+			_ = ws.Close()
+		}
+		for end := time.Now().Add(patience); small.members() > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("somebody is left in the room")
+			}
+		}
 	}
 }
