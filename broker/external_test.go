@@ -156,6 +156,7 @@ func TestNodeAgain(t *testing.T) {
 	b := open(t, Config{URLs: []string{s.url()}, Node: "b"}).ready()
 	a.await("b", func() bool { return slices.Equal(a.came, []string{"b"}) })
 	b.await("a", func() bool { return slices.Equal(b.came, []string{"a"}) })
+	b.main.Close() // without a word
 	again := open(t, Config{URLs: []string{s.url()}, Node: "b"}).ready()
 	a.await("the new b", func() bool { return slices.Equal(a.gone, []string{"b"}) && slices.Equal(a.came, []string{"b", "b"}) })
 	again.await("a", func() bool { return slices.Equal(again.came, []string{"a"}) })

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -18,7 +19,7 @@ import (
 //	cast     │ length │ node │ data ... │
 //	ask      │ length │ node │ length of the room │ room │ data ... │
 //	answer   │ length │ node │ 0: none, 1: data follows │ data ... │
-//	node     │ length │ node │ b: I live, h: I am back, who else lives?, n: I have just begun, who else lives?, g: goodbye │
+//	node     │ length │ node │ b: I live, h: I am new, who else lives?, g: goodbye │ run: random, another one with each process │
 
 const (
 	beatInterval = time.Second
@@ -28,14 +29,15 @@ const (
 
 	beatPulse = 'b'
 	beatHello = 'h'
-	beatNew   = 'n'
 	beatBye   = 'g'
 )
 
 type nodes struct {
 	mu    sync.Mutex
 	name  []byte                   // length and name, as every message begins
+	run   string                   // of this process
 	heard map[string]time.Duration // when a node was last heard of
+	runs  map[string]string        // and which process it was
 	asks  map[uint64]*question
 	next  uint64
 
@@ -61,7 +63,9 @@ type answer struct {
 // listen subscribes to what nodes say to all nodes.
 func (n *nodes) listen(b *Broker) error {
 	n.name = append([]byte{byte(len(b.cfg.Node))}, b.cfg.Node...)
+	n.run = rand.Text()
 	n.heard = map[string]time.Duration{}
+	n.runs = map[string]string{}
 	n.asks = map[uint64]*question{}
 	n.beat = -beatInterval
 	for _, subject := range []string{castSubject, askSubject, nodeSubject} {
@@ -112,6 +116,7 @@ func (n *nodes) beaten(b *Broker, node string, rest []byte) {
 		n.mu.Lock()
 		_, known := n.heard[node]
 		delete(n.heard, node)
+		delete(n.runs, node)
 		n.mu.Unlock()
 		if known {
 			n.gone(b, node)
@@ -120,15 +125,16 @@ func (n *nodes) beaten(b *Broker, node string, rest []byte) {
 	}
 	n.mu.Lock()
 	_, known := n.heard[node]
-	n.heard[node] = b.now()
+	other := known && n.runs[node] != string(rest[1:])
+	n.heard[node], n.runs[node] = b.now(), string(rest[1:])
 	n.mu.Unlock()
-	if known && rest[0] == beatNew {
+	if other {
 		n.gone(b, node)
 	}
-	if rest[0] != beatPulse {
+	if rest[0] == beatHello {
 		_ = n.say(b, beatPulse) // if it cannot be sent now, the next one is a second away
 	}
-	if !known || rest[0] == beatNew {
+	if !known || other {
 		b.handler.NodeCame(node)
 	}
 }
@@ -202,10 +208,7 @@ func (n *nodes) tick(b *Broker, now time.Duration) {
 	}
 	n.apart = n.apart || late
 	kind := byte(beatPulse)
-	switch {
-	case n.beat < 0:
-		kind = beatNew
-	case n.apart:
+	if n.apart || n.beat < 0 {
 		kind = beatHello
 	}
 	var dead []string
@@ -217,11 +220,12 @@ func (n *nodes) tick(b *Broker, now time.Duration) {
 		case now-heard > silenceMax:
 			dead = append(dead, node)
 			delete(n.heard, node)
+			delete(n.runs, node)
 		}
 	}
 	n.mu.Unlock()
 	n.apart = false
-	if kind != beatPulse || now-n.beat >= beatInterval {
+	if kind == beatHello || now-n.beat >= beatInterval {
 		if n.say(b, kind) == nil {
 			n.beat = now
 		}
@@ -232,7 +236,7 @@ func (n *nodes) tick(b *Broker, now time.Duration) {
 }
 
 func (n *nodes) say(b *Broker, kind byte) error {
-	return b.mail(letterPlain, 0, nodeSubject, n.name, []byte{kind})
+	return b.mail(letterPlain, 0, nodeSubject, n.name, append([]byte{kind}, n.run...))
 }
 
 // goodbye lets the others know at once that this node's people are gone.
