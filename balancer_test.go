@@ -143,7 +143,12 @@ func (b *balancer) run(cmd *exec.Cmd) {
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial("tcp", b.addr); err == nil {
 			_ = c.Close()
-			return
+			if b.socket == "" {
+				return
+			}
+			if _, err := os.Stat(b.socket); err == nil { // HAProxy puts it in its place when it already listens
+				return
+			}
 		}
 		select {
 		case <-exited:
