@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Handler is told what the broker brings. Its methods are called on the broker's goroutines and must not block: while one runs, nothing else of the
-// same stream (embedded) or of a quarter of the rooms (external) is delivered.
+// Handler is told what the broker brings. Its methods are called on the broker's goroutines and must not block: while one runs, nothing else
+// (embedded) or nothing of a quarter of the rooms (external) is delivered.
 type Handler interface {
 	// Stored is a message that was stored, by whichever node, in the order of its room. One may come twice, and some may be missing: compare its numbers
 	// with those seen. Data is valid until Stored returns.
@@ -36,9 +36,11 @@ type Handler interface {
 
 // Message is one that was stored.
 type Message struct {
-	Seq  uint64 // its number: rises within the room, and not by one
-	Last uint64 // the number of the room's message before it; 0 if there was none then, or it is not known
-	Time time.Time
+	Seq uint64 // its number: rises within the room, and not by one
+	// Last is the number of the room's message before it; 0 if there was none then, or it is not known. Where it is Seq itself the room's messages are
+	// handed on in turn, none left out but those of which Gapped tells first: it is whichever was handed on last.
+	Last uint64
+	Time time.Time // zero where they are handed on in turn
 	Data []byte
 }
 
@@ -78,6 +80,9 @@ type Broker struct {
 	settling  sync.Mutex // one look at the streams at a time
 	change    sync.Mutex // of opened and session; held while the handler is told, so that it hears each change in its order
 	reached   bool       // opened was true before
+	// missed counts what the embedded server acknowledged when its publisher had given up, and missedTold what the handler was told of.
+	missed, missedTold atomic.Uint64
+	telling            sync.Mutex
 }
 
 // goroutinesWait is what handlers have to return when the broker is closed.

@@ -1,5 +1,7 @@
 // Package broker stores the messages of recorded rooms and carries what nodes tell each other. It hides NATS: an embedded server without a port by
-// default, servers elsewhere for many nodes. The code is the same for both, but for who starts the server and how rooms are watched.
+// default, servers elsewhere for many nodes. The code is the same for both, but for who starts the server and how what was
+// stored comes back: servers elsewhere republish it to all nodes, and what the embedded one has stored, for this process alone, is handed on when it is
+// acknowledged.
 //
 //	Publish ──▶ queue ──▶ writer ──▶ throng.store.<stream>.<room> ──▶ JetStream: ordered, numbered, stored
 //	                                                                     │               │
@@ -13,5 +15,5 @@
 //	Ask  ──▶ throng.ask ──▶ replies                 every node answers, if only with nothing
 //	         throng.node                            heartbeats and goodbyes
 //
-// An acknowledgement and the copy that Stored gets come in either order. Numbers are the stream's: they rise strictly within a room, and not by one.
+// An acknowledgement and the copy that Stored gets come in either order; with the embedded server the copy comes first. Numbers are the stream's: they rise strictly within a room, and not by one.
 package broker

@@ -63,6 +63,7 @@ func (b *Broker) tick() {
 			done(Ack{}, ErrTimeout)
 		}
 		b.lookForDrops()
+		b.tellMissed()
 		b.nodes.tick(b, now)
 		if b.server != nil {
 			b.server.lookAtDisk(b.log)

@@ -125,12 +125,12 @@ func TestPendingModel(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	p := newPending()
-	type waiting struct {
+	type promise struct {
 		due    time.Duration
 		called *int
 		bytes  int
 	}
-	model := map[uint64]waiting{}
+	model := map[uint64]promise{}
 	var old []uint64
 	now := time.Duration(0)
 	for range 20_000 {
@@ -138,18 +138,18 @@ func TestPendingModel(t *testing.T) {
 		switch random.IntN(5) {
 		case 0, 1:
 			calls, bytes := new(int), random.IntN(100)
-			token, ok := p.put(0, bytes, now+50, func(Ack, error) { *calls++ })
+			token, ok := p.put(awaited{done: func(Ack, error) { *calls++ }, record: []byte("12345")[:bytes%6]}, bytes, now+50)
 			if _, twice := model[token]; !ok || twice {
 				t.Fatal(token, ok)
 			}
-			model[token] = waiting{now + 50, calls, bytes}
+			model[token] = promise{now + 50, calls, bytes}
 			old = append(old, token)
 		case 2, 3:
 			if len(old) == 0 {
 				continue
 			}
 			token := old[random.IntN(len(old))]
-			_, done := p.take(token)
+			done := p.take(token).done
 			if w, there := model[token]; there != (done != nil) {
 				t.Fatalf("token %d: %t", token, there)
 			} else if there {
@@ -182,24 +182,24 @@ func TestPendingModel(t *testing.T) {
 	if n := len(p.end()); n != len(model) {
 		t.Fatal(n)
 	}
-	if _, ok := p.put(0, 1, now, nil); ok {
+	if _, ok := p.put(awaited{}, 1, now); ok {
 		t.Fatal("it takes more after the end")
 	}
 }
 
 func TestPendingBounds(t *testing.T) {
 	p := newPending()
-	if _, ok := p.put(0, pendingBytesMax, 0, nil); !ok {
+	if _, ok := p.put(awaited{}, pendingBytesMax, 0); !ok {
 		t.Fatal("refused")
 	}
-	if _, ok := p.put(0, 1, 0, nil); ok {
+	if _, ok := p.put(awaited{}, 1, 0); ok {
 		t.Fatal("too many bytes")
 	}
 	p = newPending()
 	for range pendingMessagesMax {
-		p.put(0, 0, 0, nil)
+		p.put(awaited{}, 0, 0)
 	}
-	if _, ok := p.put(0, 0, 0, nil); ok {
+	if _, ok := p.put(awaited{}, 0, 0); ok {
 		t.Fatal("too many messages")
 	}
 }

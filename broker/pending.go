@@ -23,15 +23,27 @@ const (
 )
 
 type slot struct {
-	done   func(Ack, error)
+	awaited
 	due    time.Duration // since the broker's start
 	uses   uint32
 	bytes  int32
-	stream int32
 	before int32 // the slot sent before, or none
 	after  int32 // the slot sent after, or the next free one, or none
 	taken  bool
 }
+
+// awaited is what a message's acknowledgement is for.
+type awaited struct {
+	done   func(Ack, error) // nil: nothing waits
+	stream int
+	room   string
+	record []byte // with the embedded server, which does not send it back
+}
+
+const (
+	sparesMax     = 1 << 10
+	spareBytesMax = 4 << 10
+)
 
 type pending struct {
 	mu     sync.Mutex
@@ -41,15 +53,16 @@ type pending struct {
 	newest int32
 	count  int
 	bytes  int
-	shut   bool // takes no more
+	spares [][]byte // of records that nobody needs any more
+	shut   bool     // takes no more
 }
 
 func newPending() *pending {
 	return &pending{free: none, oldest: none, newest: none}
 }
 
-// put takes a slot for a message of that many bytes.
-func (p *pending) put(stream, bytes int, due time.Duration, done func(Ack, error)) (token uint64, ok bool) {
+// put takes a slot for a message of that many bytes. A record in w is copied.
+func (p *pending) put(w awaited, bytes int, due time.Duration) (token uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.shut || p.count >= pendingMessagesMax || p.bytes+bytes > pendingBytesMax {
@@ -63,7 +76,14 @@ func (p *pending) put(stream, bytes int, due time.Duration, done func(Ack, error
 		p.free = p.slots[at].after
 	}
 	s := &p.slots[at]
-	*s = slot{done: done, due: due, uses: s.uses + 1, bytes: int32(bytes), stream: int32(stream), before: p.newest, after: none, taken: true}
+	if w.record != nil {
+		var spare []byte
+		if n := len(p.spares); n > 0 {
+			spare, p.spares = p.spares[n-1], p.spares[:n-1]
+		}
+		w.record = append(spare, w.record...)
+	}
+	*s = slot{awaited: w, due: due, uses: s.uses + 1, bytes: int32(bytes), before: p.newest, after: none, taken: true}
 	if p.newest == none {
 		p.oldest = at
 	} else {
@@ -75,19 +95,31 @@ func (p *pending) put(stream, bytes int, due time.Duration, done func(Ack, error
 	return uint64(s.uses)<<32 | uint64(at), true
 }
 
-// take gives back what waits under a token; nil if nothing does, as when it ran out before.
-func (p *pending) take(token uint64) (stream int, done func(Ack, error)) {
+// spare takes a record back that is not needed any more.
+func (p *pending) spare(record []byte) {
+	if cap(record) == 0 || cap(record) > spareBytesMax {
+		return
+	}
+	p.mu.Lock()
+	if len(p.spares) < sparesMax {
+		p.spares = append(p.spares, record[:0])
+	}
+	p.mu.Unlock()
+}
+
+// take gives back what waits under a token; nothing if nothing does, as when it ran out before.
+func (p *pending) take(token uint64) awaited {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := token & (1<<32 - 1)
 	if at >= uint64(len(p.slots)) || !p.slots[at].taken || uint64(p.slots[at].uses) != token>>32 {
-		return 0, nil
+		return awaited{}
 	}
 	return p.remove(int32(at))
 }
 
 // remove empties a taken slot. p.mu is held.
-func (p *pending) remove(at int32) (stream int, done func(Ack, error)) {
+func (p *pending) remove(at int32) awaited {
 	s := &p.slots[at]
 	if s.before == none {
 		p.oldest = s.after
@@ -101,10 +133,10 @@ func (p *pending) remove(at int32) (stream int, done func(Ack, error)) {
 	}
 	p.count--
 	p.bytes -= int(s.bytes)
-	stream, done = int(s.stream), s.done
-	s.done, s.taken, s.after = nil, false, p.free
+	w := s.awaited
+	s.awaited, s.taken, s.after = awaited{}, false, p.free
 	p.free = at
-	return stream, done
+	return w
 }
 
 // overdue takes everything that was due by then, the oldest first.
@@ -113,8 +145,7 @@ func (p *pending) overdue(now time.Duration) []func(Ack, error) {
 	defer p.mu.Unlock()
 	var late []func(Ack, error)
 	for p.oldest != none && p.slots[p.oldest].due <= now {
-		_, done := p.remove(p.oldest)
-		late = append(late, done)
+		late = append(late, p.remove(p.oldest).done)
 	}
 	return late
 }

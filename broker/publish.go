@@ -66,7 +66,11 @@ func (b *Broker) Publish(stream int, room, id string, record []byte, done func(A
 	}
 	o := &b.outbox
 	o.mu.Lock()
-	token, ok := b.pending.put(stream, len(record), b.now()+b.cfg.AckTimeout, done)
+	w := awaited{done: done, stream: stream, room: room}
+	if b.server != nil {
+		w.record = record
+	}
+	token, ok := b.pending.put(w, len(record), b.now()+b.cfg.AckTimeout)
 	if !ok {
 		o.mu.Unlock()
 		if b.closed.Load() {
@@ -215,9 +219,9 @@ func (b *Broker) send(p *parcel, l *letter, bytes []byte) {
 }
 
 func (b *Broker) fail(token uint64, err error) {
-	if _, done := b.pending.take(token); done != nil {
+	if w := b.pending.take(token); w.done != nil {
 		b.counts.failed.Add(1)
-		done(Ack{}, err)
+		w.done(Ack{}, err)
 	}
 }
 
@@ -261,14 +265,15 @@ func (b *Broker) acked(m *nats.Msg) {
 	if !ok {
 		return
 	}
-	stream, done := b.pending.take(token)
-	if done == nil {
+	w := b.pending.take(token)
+	if w.done == nil {
 		b.counts.late.Add(1)
+		b.missed.Add(1)
 		return
 	}
 	if len(m.Data) == 0 { // nobody listens to the subject: the stream is not there, or has no leader
 		b.counts.failed.Add(1)
-		done(Ack{}, ErrUnavailable)
+		w.done(Ack{}, ErrUnavailable)
 		return
 	}
 	ack, err := parseAck(m.Data)
@@ -279,9 +284,35 @@ func (b *Broker) acked(m *nats.Msg) {
 		b.counts.duplicates.Add(1)
 	default:
 		b.counts.acked.Add(1)
-		b.streams[stream].saw(ack.Seq)
+		b.streams[w.stream].saw(ack.Seq)
+		b.handOn(&w, ack.Seq)
 	}
-	done(ack, err)
+	w.done(ack, err)
+	b.pending.spare(w.record)
+}
+
+// handOn gives a message to the handler that the embedded server has stored: everything in it comes from here, and is acknowledged in its order, so that it
+// need not be sent back.
+func (b *Broker) handOn(w *awaited, seq uint64) {
+	if b.server == nil {
+		return
+	}
+	b.tellMissed()
+	b.counts.received.Add(1)
+	b.handler.Stored(w.stream, w.room, Message{Seq: seq, Last: seq, Data: w.record})
+}
+
+// tellMissed tells the handler of messages that were acknowledged when nothing of them was left here to hand on. Nothing behind them is handed on before.
+func (b *Broker) tellMissed() {
+	if b.server == nil || b.missed.Load() == b.missedTold.Load() {
+		return
+	}
+	b.telling.Lock()
+	defer b.telling.Unlock()
+	if n := b.missed.Load(); n != b.missedTold.Load() {
+		b.gapAll()
+		b.missedTold.Store(n)
+	}
 }
 
 // refusals are answers that are known within Publish and must not be given there: the caller may hold what done needs.

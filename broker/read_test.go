@@ -193,7 +193,11 @@ func TestReadTurns(t *testing.T) {
 
 // TestLastOfRepublished says what JetStream does: the number before is exact after the limit of a room threw messages away, and smaller after a purge or a removal.
 func TestLastOfRepublished(t *testing.T) {
-	r := open(t, Config{Dir: t.TempDir(), Sync: time.Minute, Streams: []Stream{{Name: "main", Messages: 2}}})
+	s := startNATS(t, childOrder{})
+	r := open(t, Config{URLs: []string{s.url()}, Streams: []Stream{{Name: "main", Messages: 2}}}).ready()
+	if err := errors.Join(r.Watch(0, "tea"), r.flushWatches(t.Context())); err != nil {
+		t.Fatal(err)
+	}
 	for range 5 {
 		r.mustPublish(0, "tea", "", "x")
 	}

@@ -13,34 +13,26 @@ import (
 
 // How rooms are watched.
 //
-// Embedded: one subscription per stream, to all its rooms; nats.go gives it a goroutine.
+// Embedded: not at all. What was published from here is handed on when it is acknowledged, and nobody else publishes.
 // External: one per watched room, all on a few channels with a goroutine each. A room is always on the same, so its order holds.
 
 const (
 	lanesCount       = 4
 	laneMessagesMax  = 1 << 14
-	streamPendingMax = 1 << 20 // messages, embedded
+	streamPendingMax = 1 << 20 // messages
 	streamBytesMax   = 256 << 20
 )
 
 // watches are the subscriptions to what was stored and to what nodes say about rooms.
 type watches struct {
-	wholes []*whole         // embedded
-	lanes  []chan *nats.Msg // external
-	seed   maphash.Seed
+	lanes []chan *nats.Msg
+	seed  maphash.Seed
 
 	mu      sync.Mutex
 	rooms   map[string]*watch
 	behind  []*nats.Subscription // that dropped something, as nats.go reports
 	changes uint64               // how often a room was watched
 	flushed uint64               // how many of these the server is known to have seen
-}
-
-// whole is the subscription to all rooms of a stream.
-type whole struct {
-	stream  *stream
-	sub     *nats.Subscription
-	dropped int
 }
 
 // watch is a room that is watched.
@@ -63,7 +55,7 @@ func (b *Broker) receive() error {
 		return err
 	}
 	if b.server != nil {
-		return b.receiveAll()
+		return nil
 	}
 	for range lanesCount {
 		lane := make(chan *nats.Msg, laneMessagesMax)
@@ -80,17 +72,6 @@ func (b *Broker) receive() error {
 		})
 	}
 	return b.nodes.listen(b)
-}
-
-func (b *Broker) receiveAll() error {
-	for _, s := range b.streams {
-		sub, err := b.subscribe(s.roomPrefix+"*", func(m *nats.Msg) { b.storedOf(s, m) })
-		if err != nil {
-			return err
-		}
-		b.watches.wholes = append(b.watches.wholes, &whole{stream: s, sub: sub})
-	}
-	return nil
 }
 
 // subscribe has a goroutine of its own call f, and Close wait for it.
@@ -285,17 +266,10 @@ func (w *watches) fellBehind(sub *nats.Subscription) {
 
 // lookForDrops tells the handler of rooms whose messages were dropped, here because it was too slow.
 //
-// nats.go reports a subscription once, when it begins to drop. Of the embedded server's few subscriptions the count of what was dropped is looked at. One of
-// a room is replaced by a fresh one, which will report again; then what the old one missed can be told of.
+// nats.go reports a subscription once, when it begins to drop. So it is replaced by a fresh one, which will report again; then what the old one missed can be
+// told of.
 func (b *Broker) lookForDrops() {
 	w := &b.watches
-	for _, whole := range w.wholes {
-		if dropped, err := whole.sub.Dropped(); err == nil && dropped != whole.dropped {
-			b.log.Warn("messages were dropped, since the reader was too slow", slog.String("stream", whole.stream.Name), slog.Int("count", dropped-whole.dropped))
-			whole.dropped = dropped
-			b.handler.Gapped(whole.stream.index, "")
-		}
-	}
 	w.mu.Lock()
 	behind := w.behind
 	w.behind = nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -72,7 +73,10 @@ func (b *Broker) wanted(s *stream, is jetstream.StreamConfig) jetstream.StreamCo
 	is.Name = s.full
 	is.Description = "throng: rooms of the class " + s.Name
 	is.Subjects = []string{s.storePrefix + "*"}
-	is.RePublish = &jetstream.RePublish{Source: s.storePrefix + "*", Destination: s.roomPrefix + "{{wildcard(1)}}"}
+	is.RePublish = nil
+	if b.server == nil { // the embedded one has nothing that we did not send; to send it back costs as much again as to store it
+		is.RePublish = &jetstream.RePublish{Source: s.storePrefix + "*", Destination: s.roomPrefix + "{{wildcard(1)}}"}
+	}
 	is.Retention = jetstream.LimitsPolicy
 	is.Discard = jetstream.DiscardNew
 	is.DiscardNewPerSubject = false
@@ -92,7 +96,7 @@ func (b *Broker) wanted(s *stream, is jetstream.StreamConfig) jetstream.StreamCo
 // differs reports whether JetStream has to be told. Only what wanted sets is compared.
 func differs(a, b jetstream.StreamConfig) bool {
 	return a.Description != b.Description || strings.Join(a.Subjects, " ") != strings.Join(b.Subjects, " ") ||
-		a.RePublish == nil || *a.RePublish != *b.RePublish || a.Retention != b.Retention || a.Discard != b.Discard ||
+		!reflect.DeepEqual(a.RePublish, b.RePublish) || a.Retention != b.Retention || a.Discard != b.Discard ||
 		a.DiscardNewPerSubject != b.DiscardNewPerSubject || a.MaxMsgs != b.MaxMsgs || a.MaxMsgsPerSubject != b.MaxMsgsPerSubject || a.MaxAge != b.MaxAge ||
 		a.MaxBytes != b.MaxBytes || a.Duplicates != b.Duplicates || a.AllowDirect != b.AllowDirect || a.Replicas != b.Replicas ||
 		!maps.Equal(a.Metadata, b.Metadata)

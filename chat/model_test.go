@@ -32,6 +32,12 @@ type walker struct {
 // TestPromise: people come and go, say things and say them again, while copies get lost and come twice. Whatever was acknowledged was stored once, and
 // everybody was told everything behind their first join, once, in one order, or was told of a gap.
 func TestPromise(t *testing.T) {
+	for _, inTurn := range []bool{false, true} {
+		t.Run(fmt.Sprintf("in turn=%t", inTurn), func(t *testing.T) { promise(t, inTurn) })
+	}
+}
+
+func promise(t *testing.T, inTurn bool) {
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("THRONG_SEED"); text != "" {
 		seed, _ = strconv.ParseUint(text, 10, 64)
@@ -40,7 +46,7 @@ func TestPromise(t *testing.T) {
 	r := newRig(t, true, nil)
 	r.store.set(func(f *fakeStore) {
 		f.random = rand.New(rand.NewPCG(seed, 0))
-		f.lose, f.twice = 0.05, 0.05
+		f.lose, f.twice, f.inTurn = 0.05, 0.05, inTurn
 	})
 	const walkers, rounds = 8, 12
 	all := make([]*walker, walkers)

@@ -23,6 +23,7 @@ type fakeStore struct {
 	lose     float64 // share of copies that are lost, and reported
 	twice    float64 // share that come twice
 	mute     bool    // copies are lost and not reported
+	inTurn   bool    // copies come in turn, and do not say what stands before them
 	reads    int
 	epoch    string
 	shared   bool            // there may be other nodes
@@ -86,6 +87,9 @@ func (f *fakeStore) publish(stream int, room, id string, record []byte, done fun
 		list = list[len(list)-f.keep:]
 	}
 	f.rooms[room] = list
+	if f.inTurn {
+		last = seq
+	}
 	lost := f.random.Float64() < f.lose
 	times := 1
 	if f.random.Float64() < f.twice {

@@ -47,16 +47,25 @@ func (p *pending) keep(seq, last uint64, record []byte) {
 	p.bytes += len(record)
 }
 
+// inTurn reports whether what waits is handed on in turn by the store. Then nothing is missing between.
+func (p *pending) inTurn() bool { return len(p.arrived) > 0 && p.arrived[0].last == p.arrived[0].seq }
+
 // take fans a message out if it is the next one, or passes over one that was fanned out already. It reports false if something is missing before it.
 // The lock is held.
 //
-// With h the newest told, s the message's number and l the one before it: s <= h was told; l == h is the next; l > h leaves a hole. With l < h
+// With l == s the store hands on each message in its turn and says beforehand if it left any out: whoever is sure has had the one before.
+//
+// Else, with h the newest told, s the message's number and l the one before it: s <= h was told; l == h is the next; l > h leaves a hole. With l < h
 // messages were removed from the store: whether one of those between was never told here cannot be seen, unless nothing can have been missed.
 func (r *room) take(seq, last uint64, record []byte) bool {
 	switch {
 	case seq <= r.head:
 		r.tellEarly(seq, record)
 		return true
+	case last == seq:
+		if !r.sure {
+			return false
+		}
 	case last > r.head:
 		return false
 	case last < r.head && !r.sure:
@@ -187,7 +196,7 @@ func (r *room) mendNow() {
 		s.errands.run(r.mendNow)
 		return
 	}
-	r.sure = r.sure || !p.missed
+	r.sure = r.sure || !p.missed || p.inTurn()
 	newest, look := r.head, p.look
 	if n := len(messages); n > 0 {
 		newest = messages[n-1].Seq
@@ -253,6 +262,9 @@ func (r *room) doubtHeld() {
 	}
 	if r.state == roomOpening { // what is being learnt may be from before
 		r.need().missed = true
+	}
+	if p := r.pending; p != nil && (p.mending || p.inTurn()) { // what comes now stands behind what was left out, and what is being read may be from before
+		p.missed = true
 	}
 	if r.state != roomOpen {
 		return
