@@ -62,14 +62,15 @@ type visit struct {
 
 // heardOf is a message of the server, as one reads it who knows nothing of package client.
 type heardOf struct {
-	Type, Room, Code, Message, User, Key, Text, Epoch, Session string
-	ID                                                         any
-	Seq, Prev, From, To, Oldest                                uint64
-	Stored, Duplicate, Recorded, Reset, More                   bool
-	Retry                                                      int
-	Messages                                                   []heardOf
-	Members                                                    []struct{ User, Name string }
-	Count                                                      int
+	Type, Room, Message, User, Key, Text, Epoch, Session string
+	Code                                                 any // a word in an error, a number in a bye
+	ID                                                   any
+	Seq, Prev, From, To, Oldest                          uint64
+	Stored, Duplicate, Recorded, Reset, More             bool
+	Retry                                                int
+	Messages                                             []heardOf
+	Members                                              []struct{ User, Name string }
+	Count                                                int
 }
 
 func (h *heardOf) line() line { return line{h.Seq, h.Prev, h.User, h.Key, h.Text} }
