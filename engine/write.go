@@ -6,9 +6,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// greetedBytesMax is what may follow a 101 in its write: a word of welcome, and nothing that would have the loop keep a large buffer.
+const greetedBytesMax = 4 << 10
+
 // write sends bytes that belong to no topic, behind whatever gnet holds.
 func (c *Conn) write(b []byte) {
 	l := c.loop
+	if l.greets == c && len(b) <= greetedBytesMax { // the 101 and what follows it at once are one write
+		l.greets = nil
+		l.greeting = append(l.greeting, b...)
+		b = l.greeting
+	}
 	c.greet()
 	if c.failed() || c.state == stateGone {
 		return
