@@ -1,6 +1,7 @@
 # make run       a server on :8080; it keeps what is said in a folder of yours
 # make test      what the README says; needs a C compiler for the race detector
 # make lint      vet, staticcheck, gofmt
+# make recorded  what recorded rooms cost, several minutes on an idle machine
 # make numbers   throng beside a bare server, several minutes on an idle machine
 # make peers     throng beside other people's servers, half an hour on one
 # make promise   what throng promises, while nodes, the store and the network fail; PROMISE=500 is for the night
@@ -47,7 +48,7 @@ FUZZERS := \
 	protocol/envelope/FuzzStoredBytes \
 	timeouts/FuzzWheel
 
-.PHONY: run build test race lint fuzz bench numbers peers million restart promise soak long docs ci clean $(FUZZERS)
+.PHONY: run build test race lint fuzz bench numbers recorded peers million restart promise soak long docs ci clean $(FUZZERS)
 
 run:
 	$(GO) run .
@@ -83,6 +84,9 @@ bench:
 # The server under test is the built binary: go run would stand between it and the signals.
 numbers: build
 	./throng bench numbers
+
+recorded: build
+	./throng bench recorded
 
 peers: build
 	./throng bench peers

@@ -48,12 +48,13 @@ func (s *wrapping) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
-		said, ok := bytes.CutPrefix(b, []byte(`{"say":"`))
+		said, ok := bytes.CutPrefix(b, []byte(`{"at":"`+strings.Split(r.URL.Path, "/")[2]+`","say":"`))
 		said, ok2 := bytes.CutSuffix(said, []byte(`"}`))
 		s.mu.Lock()
 		if !ok || !ok2 || op != ws.OpText {
 			s.wrong = append(s.wrong, string(b))
 		}
+		_ = wsutil.WriteServerText(c, []byte("I have it"))
 		for i, to := range s.rooms[r.URL.Path] {
 			writeFragments(to, fmt.Appendf(nil, `{"from":%d,"said":"%s"}`, i, said))
 		}
@@ -85,19 +86,19 @@ func TestHooks(t *testing.T) {
 		done.Wait()
 	})
 	o := Options{
-		URL: []string{"ws://" + l.Addr().String() + "/"}, Path: "/at/{room}/now", Subprotocol: "shout", Hello: "I am {n}", Prefix: `{"say":"`, Suffix: `"}`,
-		Text: true, Payload: 100,
+		URL: []string{"ws://" + l.Addr().String() + "/"}, Path: "/at/{room}/now", Subprotocol: "shout", Hello: "I am {n} in {room}", Prefix: `{"at":"{room}","say":"`, Suffix: `"}`,
+		Text: true, Payload: 100, Ack: "I have",
 	}
 	r, err := Load{Options: o, Conns: 6, Rooms: 2, Senders: 2, Rate: 50, For: 300 * time.Millisecond}.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Faults.Any() || r.Deliveries == 0 || r.Latency == nil {
+	if r.Faults.Any() || r.Deliveries == 0 || r.Latency == nil || r.Acked == 0 || r.Acked != r.Sent {
 		t.Errorf("%d deliveries, faults %s", r.Deliveries, r.Faults)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.wrong) > 0 || len(s.hello) != 6 || s.hello[0] == s.hello[1] || len(s.rooms["/at/e0/now"]) != 3 {
+	if len(s.wrong) > 0 || len(s.hello) != 6 || s.hello[0] == s.hello[1] || !strings.HasSuffix(s.hello[0], " in e0") || len(s.rooms["/at/e0/now"]) != 3 {
 		t.Errorf("the server got %q, hello %q, rooms %d", s.wrong, s.hello, len(s.rooms))
 	}
 	// The server answers a greeting with one of its own: that is no reason to distrust the run.
