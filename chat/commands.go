@@ -228,11 +228,11 @@ func (j *join) seen(r *room) uint64 {
 	return 0
 }
 
-// enter makes the connection a member. It returns the number behind which it gets every message; and false if that is not as far as what it has seen, which
-// is then still on its way to this loop. The room's lock is held.
+// enter makes the connection a member. It returns the number behind which it gets every message; and false if what it has seen is still on its way to this
+// loop, or if what is on its way there is of an earlier numbering. The room's lock is held.
 func (s *session) enter(r *room, seen uint64) (pos uint64, in bool) {
 	topic, at := s.conn.JoinAt(r.name, r.newest)
-	if pos = r.numberAt(at); pos < seen {
+	if pos, in = r.numberAt(at); !in || pos < seen {
 		s.conn.Leave(topic)
 		return 0, false
 	}

@@ -146,7 +146,7 @@ func (p *pages) stop() {
 	p.session.conn.Continue()
 }
 
-// read reads a page and hands it to the loop. When the numbering begins anew meanwhile there is nothing to hand over: the room tells of that.
+// read reads a page and hands it to the loop. When the numbering begins anew meanwhile nothing of the old one can be had.
 func (p *pages) read(at uint64, newest int) {
 	srv, r := p.session.server, p.room
 	ctx, cancel := context.WithTimeout(srv.ctx, storeTime)
@@ -162,11 +162,10 @@ func (p *pages) read(at uint64, newest int) {
 		p.session.conn.Post(func(*engine.Conn) { p.fail(err) })
 		return
 	}
-	var ready [][]byte
-	last := p.to
-	if srv.store.Epoch(r.policy.stream) == p.epoch {
-		ready, last = p.pack(messages, at, newest)
+	if srv.store.Epoch(r.policy.stream) != p.epoch {
+		messages = nil
 	}
+	ready, last := p.pack(messages, at, newest)
 	p.session.conn.Post(func(c *engine.Conn) {
 		if p.over {
 			return

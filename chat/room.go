@@ -63,6 +63,7 @@ const (
 type pending struct {
 	waits   []wait
 	arrived []arrival
+	epoch   string // of these
 	bytes   int
 	mending bool // a hole before arrived is being filled
 	look    uint64
@@ -109,12 +110,12 @@ const positionBits = 53
 // position is what the engine knows a message of this epoch by.
 func (r *room) position(seq uint64) uint64 { return r.epochs<<positionBits | seq }
 
-// numberAt is the number of the message at a position. Where nothing was told since the numbering began anew, that is the number from which it is told.
-func (r *room) numberAt(position uint64) uint64 {
+// numberAt is the number of the message at a position, and false if that is one of before the numbering began anew.
+func (r *room) numberAt(position uint64) (seq uint64, ok bool) {
 	if position>>positionBits != r.epochs {
-		return r.first
+		return 0, false
 	}
-	return position & (1<<positionBits - 1)
+	return max(r.first, position&(1<<positionBits-1)), true // what is not above the first is told to raw clients alone
 }
 
 // newest is the position of the newest message told. The lock is held.
@@ -204,6 +205,8 @@ func (r *room) learnHead() {
 		}
 		s.again(r)
 	} else {
+		r.pending.forgetOther(epoch)
+		head = r.pending.lowered(head, r.raw.Load() > 0)
 		r.state, r.sure = roomOpen, true
 		r.advance(head, epoch)
 		r.early, r.earlyTold = head > 0 && r.raw.Load() > 0, 0
@@ -222,6 +225,15 @@ func (r *room) learnHead() {
 	for _, f := range waits {
 		f(err)
 	}
+}
+
+// lowered is the number from which on everything is to be told when the room opens: the newest, unless raw clients are in already and some of what was said
+// since then has to be fetched.
+func (p *pending) lowered(head uint64, raw bool) uint64 {
+	if raw && p != nil && p.missed && len(p.arrived) > 0 && p.arrived[0].seq <= head {
+		return p.arrived[0].last
+	}
+	return head
 }
 
 // advance sets what the newest message is, of which nobody here was told.

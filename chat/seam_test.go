@@ -210,3 +210,48 @@ func TestLeaveEndsReplay(t *testing.T) {
 	r.publish(ann, 1)
 	bob.follows(1, last)
 }
+
+// What arrived of one numbering and waits for something is not told as of the next.
+func TestAnewWhileWaiting(t *testing.T) {
+	r := newRig(t, true, nil)
+	ann, _ := r.talker("Ann", "")
+	ann.ok("join", `"room":"tea"`)
+	r.publish(ann, 5)
+	last := ann.follows(5, 0)
+	r.store.once("read", func() {
+		r.server.Stored(1, "tea", last+9, last+5, []byte(`{"v":1,"time":1,"user":"u","name":"n","text":"of before"}`))
+		r.store.set(func(f *fakeStore) { f.rooms["tea"], f.seq, f.epoch = f.rooms["tea"][:2], f.rooms["tea"][1].seq, "second" })
+		r.server.Gapped("")
+	})
+	r.server.Gapped("tea")
+	gap := ann.next("gap")
+	if !gap.Reset || gap.Epoch != "second" {
+		t.Errorf("told of %+v", gap)
+	}
+	r.publish(ann, 2)
+	ann.follows(2, gap.To)
+}
+
+// A replay that is under way when the numbering begins anew says what of the old one cannot be had, before the new one is told.
+func TestAnewWhileReplaying(t *testing.T) {
+	r := newRig(t, true, nil)
+	ann, _ := r.talker("Ann", "")
+	r.publish(ann, 1)
+	in := ann.ok("join", `"room":"tea"`)
+	r.publish(ann, 600) // more than is kept in memory
+	bob, _ := r.talker("Bob", "")
+	r.store.once("read", func() {
+		r.store.set(func(f *fakeStore) { f.rooms["tea"], f.seq, f.epoch = f.rooms["tea"][:2], f.rooms["tea"][1].seq, "second" })
+		r.server.Gapped("")
+	})
+	back := bob.ok("join", fmt.Sprintf(`"room":"tea","since":{"epoch":%q,"seq":%d}`, in.Epoch, in.Seq))
+	if gap := bob.next("gap"); gap.From != in.Seq+1 || gap.To != back.Seq || gap.Epoch != in.Epoch {
+		t.Errorf("of what cannot be had any more: %+v", gap)
+	}
+	gap := bob.next("gap")
+	if !gap.Reset || gap.Epoch != "second" {
+		t.Errorf("of the beginning: %+v", gap)
+	}
+	r.publish(ann, 2)
+	bob.follows(2, gap.To)
+}

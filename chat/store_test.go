@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -16,6 +17,7 @@ type fakeStore struct {
 	mu       sync.Mutex
 	seq      uint64
 	rooms    map[string][]kept
+	ever     map[string][]kept // of all rooms and epochs, by logName: also what is not kept any more
 	ids      map[string]uint64
 	down     bool
 	full     bool
@@ -42,7 +44,7 @@ type kept struct {
 }
 
 func newFakeStore(s *Server, seed uint64) *fakeStore {
-	f := &fakeStore{server: s, rooms: map[string][]kept{}, ids: map[string]uint64{}, random: rand.New(rand.NewPCG(seed, 1)), epoch: "first", work: make(chan func(), 1<<16)}
+	f := &fakeStore{server: s, rooms: map[string][]kept{}, ever: map[string][]kept{}, ids: map[string]uint64{}, random: rand.New(rand.NewPCG(seed, 1)), epoch: "first", work: make(chan func(), 1<<16)}
 	f.finished.Go(func() {
 		for do := range f.work {
 			do()
@@ -83,6 +85,7 @@ func (f *fakeStore) publish(stream int, room, id string, record []byte, done fun
 		last = list[len(list)-1].seq
 	}
 	list = append(list, kept{seq, record})
+	f.ever[logName(f.epoch, room)] = append(f.ever[logName(f.epoch, room)], kept{seq, record})
 	if f.keep > 0 && len(list) > f.keep {
 		list = list[len(list)-f.keep:]
 	}
@@ -112,6 +115,30 @@ func (f *fakeStore) publish(stream int, room, id string, record []byte, done fun
 	if !first {
 		done(Receipt{Seq: seq}, nil)
 	}
+}
+
+func logName(epoch, room string) string { return epoch + " " + room }
+
+// begin has the store begin anew, without some of the newest messages of each room, as after a loss of power. It happens between two messages.
+func (f *fakeStore) begin(epoch string) {
+	done := make(chan struct{})
+	f.work <- func() {
+		f.mu.Lock()
+		f.epoch, f.seq = epoch, 0
+		left := map[uint64]bool{}
+		for room, list := range f.rooms {
+			list = slices.Clone(list[:len(list)-f.random.IntN(min(len(list), 4)+1)])
+			f.rooms[room], f.ever[logName(epoch, room)] = list, slices.Clone(list)
+			for _, m := range list {
+				f.seq, left[m.seq] = max(f.seq, m.seq), true
+			}
+		}
+		maps.DeleteFunc(f.ids, func(_ string, seq uint64) bool { return !left[seq] })
+		f.mu.Unlock()
+		f.server.Gapped("")
+		close(done)
+	}
+	<-done
 }
 
 func (f *fakeStore) set(change func(*fakeStore)) {

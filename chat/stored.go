@@ -22,12 +22,28 @@ func (s *Server) Stored(stream int, name string, seq, last uint64, record []byte
 		return
 	}
 	if r.state != roomOpen || r.pending.mustWait(r.head, last) {
-		r.need().keep(seq, last, record)
+		r.keep(seq, last, record)
 		return
 	}
 	if !r.take(seq, last, record) {
-		r.need().keep(seq, last, record)
+		r.keep(seq, last, record)
 		r.mend()
+	}
+}
+
+// keep lets a message wait. The lock is held.
+func (r *room) keep(seq, last uint64, record []byte) {
+	p := r.need()
+	if len(p.arrived) == 0 {
+		p.epoch = r.server.store.Epoch(r.policy.stream)
+	}
+	p.keep(seq, last, record)
+}
+
+// forgetOther forgets what has arrived of another epoch: its numbers mean nothing any more, and what has come since has to be fetched.
+func (p *pending) forgetOther(epoch string) {
+	if p != nil && len(p.arrived) > 0 && p.epoch != epoch {
+		p.arrived, p.bytes, p.missed = nil, 0, true
 	}
 }
 
@@ -260,17 +276,19 @@ func (r *room) doubtHeld() {
 	if !r.recorded() {
 		return
 	}
-	if r.state == roomOpening { // what is being learnt may be from before
-		r.need().missed = true
+	epoch := r.server.store.Epoch(r.policy.stream)
+	if r.state != roomOpen { // what is being learnt may be from before
+		if r.state == roomOpening || r.pending != nil {
+			r.need().missed = true
+			r.pending.forgetOther(epoch)
+		}
+		return
 	}
 	if p := r.pending; p != nil && (p.mending || p.inTurn()) { // what comes now stands behind what was left out, and what is being read may be from before
 		p.missed = true
 	}
-	if r.state != roomOpen {
-		return
-	}
 	r.sure = false
-	if epoch := r.server.store.Epoch(r.policy.stream); epoch != r.epoch {
+	if epoch != r.epoch {
 		r.restart(epoch)
 		return
 	}
@@ -289,6 +307,7 @@ func (r *room) lookAgain() {
 // nothing. The lock is held.
 func (r *room) restart(epoch string) {
 	r.anew = true
+	r.pending.forgetOther(epoch)
 	r.advance(0, epoch)
 	r.filled = false
 	r.state = roomOpening
@@ -302,7 +321,7 @@ func (r *room) tellGap(to, oldest uint64) {
 		return
 	}
 	r.server.stats.gaps.Add(1)
-	r.tell(envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: r.epoch, From: r.head + 1, To: to, Oldest: oldest}))
+	r.tellAt(r.position(to), envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: r.epoch, From: r.head + 1, To: to, Oldest: oldest}))
 	r.server.recentBytes.Add(-int64(r.recent.forget()))
 	r.filled = false
 	r.head = to
@@ -311,12 +330,15 @@ func (r *room) tellGap(to, oldest uint64) {
 // tellReset says that the numbering began anew, and that what follows is behind the newest message. The lock is held.
 func (r *room) tellReset() {
 	r.server.stats.gaps.Add(1)
-	r.tell(envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: r.epoch, To: r.head, Oldest: r.oldestKnown(), Reset: true}))
+	r.tellAt(r.position(0), envelope.AppendGap(nil, r.name, &envelope.Gap{Epoch: r.epoch, To: r.head, Oldest: r.oldestKnown(), Reset: true}))
 }
 
 // tell gives something to all members who speak throng.v1, in the order of the room's messages. The lock is held.
-func (r *room) tell(text []byte) {
+func (r *room) tell(text []byte) { r.tellAt(0, text) }
+
+// tellAt is tell for what has a place among the messages: who enters behind it does not get it, not even when it is still on its way to the loop.
+func (r *room) tellAt(position uint64, text []byte) {
 	if r.enveloped.Load() > 0 {
-		r.server.engine.PublishAt(r.name, 0, &engine.Contents{engine.Enveloped: {Op: protocol.OpText, Data: text}})
+		r.server.engine.PublishAt(r.name, position, &engine.Contents{engine.Enveloped: {Op: protocol.OpText, Data: text}})
 	}
 }
