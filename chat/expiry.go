@@ -63,6 +63,8 @@ func (s *session) watchExpiry() {
 	case s.who.expires.IsZero():
 		s.alarm = 0
 		return
+	case !s.warned && s.who.expires.Sub(now) <= expiryWarning: // it came with a token that ends soon
+		next = now
 	default:
 		next = s.who.nextLook(now)
 	}

@@ -220,7 +220,9 @@ func TestAnewWhileWaiting(t *testing.T) {
 	last := ann.follows(5, 0)
 	r.store.once("read", func() {
 		r.server.Stored(1, "tea", last+9, last+5, []byte(`{"v":1,"time":1,"user":"u","name":"n","text":"of before"}`))
-		r.store.set(func(f *fakeStore) { f.rooms["tea"], f.seq, f.epoch = f.rooms["tea"][:2], f.rooms["tea"][1].seq, "second" })
+		r.store.set(func(f *fakeStore) {
+			f.rooms["tea"], f.seq, f.epoch = f.rooms["tea"][:2], f.rooms["tea"][1].seq, "second"
+		})
 		r.server.Gapped("")
 	})
 	r.server.Gapped("tea")
@@ -241,7 +243,9 @@ func TestAnewWhileReplaying(t *testing.T) {
 	r.publish(ann, 600) // more than is kept in memory
 	bob, _ := r.talker("Bob", "")
 	r.store.once("read", func() {
-		r.store.set(func(f *fakeStore) { f.rooms["tea"], f.seq, f.epoch = f.rooms["tea"][:2], f.rooms["tea"][1].seq, "second" })
+		r.store.set(func(f *fakeStore) {
+			f.rooms["tea"], f.seq, f.epoch = f.rooms["tea"][:2], f.rooms["tea"][1].seq, "second"
+		})
 		r.server.Gapped("")
 	})
 	back := bob.ok("join", fmt.Sprintf(`"room":"tea","since":{"epoch":%q,"seq":%d}`, in.Epoch, in.Seq))
