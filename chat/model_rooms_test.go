@@ -19,13 +19,15 @@ type weather struct {
 	keep int  // messages that are kept of a room, 0: all
 	anew bool // the store begins anew now and then
 	calm bool // it is never away
+	turn bool // it hands on messages in turn, as the one inside does
 }
 
 // TestPromiseOfRooms: people and raw clients are in several rooms, come, leave and come again, while rooms are forgotten, copies get lost and come twice,
 // and the store is away, lets go of old messages and begins anew. Everybody is told everything, once and in one order, or exactly what is missing.
 func TestPromiseOfRooms(t *testing.T) {
 	seed := seedOf(t)
-	for _, w := range []weather{{name: "calm", calm: true}, {name: "away"}, {name: "short", keep: 4}, {name: "anew", anew: true}, {name: "all", keep: 6, anew: true}} {
+	for _, w := range []weather{{name: "calm", calm: true}, {name: "away"}, {name: "short", keep: 4}, {name: "anew", anew: true}, {name: "all", keep: 6, anew: true},
+		{name: "in turn", turn: true}, {name: "in turn, short", turn: true, keep: 4}} {
 		t.Run(w.name, func(t *testing.T) { w.run(t, seed) })
 	}
 }
@@ -37,7 +39,7 @@ func (w *weather) run(t *testing.T, seed uint64) {
 		}
 	}, func(s *Server) { s.times = times{beat: 3 * time.Millisecond, linger: 2 * time.Millisecond} })
 	r.store.set(func(f *fakeStore) {
-		f.random, f.keep, f.lose, f.twice = rand.New(rand.NewPCG(seed, 0)), w.keep, 0.05, 0.05
+		f.random, f.keep, f.lose, f.twice, f.inTurn = rand.New(rand.NewPCG(seed, 0)), w.keep, 0.05, 0.05, w.turn
 	})
 	stop := make(chan struct{})
 	var sky, people sync.WaitGroup
@@ -83,7 +85,7 @@ func (w *weather) blow(r *rig, seed uint64, stop chan struct{}) {
 		}
 		switch random.IntN(3) {
 		case 0:
-			r.store.set(func(f *fakeStore) { f.mute = !w.calm })
+			r.store.set(func(f *fakeStore) { f.mute = !w.calm && !w.turn })
 			time.Sleep(time.Duration(random.IntN(4)) * time.Millisecond)
 			r.store.set(func(f *fakeStore) { f.mute = false })
 			r.server.Gapped("")

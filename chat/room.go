@@ -231,7 +231,7 @@ func (r *room) learnHead() {
 // since then has to be fetched.
 func (p *pending) lowered(head uint64, raw bool) uint64 {
 	if raw && p != nil && p.missed && len(p.arrived) > 0 && p.arrived[0].seq <= head {
-		return p.arrived[0].last
+		return p.arrived[0].seq - 1
 	}
 	return head
 }

@@ -195,17 +195,23 @@ func (r *room) mendNow() {
 		s.again(r) // it is tried again with the next beat
 		return
 	}
+	if until > 0 && len(messages) == 0 && p.inTurn() { // nothing is left, not even what was handed on
+		r.tellGap(until-1, until)
+	}
 	for i, m := range messages {
-		if until > 0 && m.Seq >= until {
+		next := m.Seq
+		if until > 0 {
+			next = min(next, until)
+		}
+		if i == 0 && next > r.head && r.policy.removed(r.head, &m, len(messages)) {
+			r.tellGap(next-1, next)
+		}
+		if next == until {
 			break
 		}
-		if m.Seq <= r.head {
-			continue
+		if m.Seq > r.head {
+			r.fanOut(m.Seq, m.Record)
 		}
-		if i == 0 && r.policy.removed(r.head, &m, len(messages)) {
-			r.tellGap(m.Seq-1, m.Seq)
-		}
-		r.fanOut(m.Seq, m.Record)
 	}
 	if len(messages) == pageMessages && (until == 0 || messages[pageMessages-1].Seq < until) {
 		p.mending = true
@@ -276,6 +282,9 @@ func (r *room) doubtHeld() {
 	if !r.recorded() {
 		return
 	}
+	if p := r.pending; p != nil && (p.mending || p.inTurn()) { // what comes now stands behind what was left out, and what is being read may be from before
+		p.missed = true
+	}
 	epoch := r.server.store.Epoch(r.policy.stream)
 	if r.state != roomOpen { // what is being learnt may be from before
 		if r.state == roomOpening || r.pending != nil {
@@ -283,9 +292,6 @@ func (r *room) doubtHeld() {
 			r.pending.forgetOther(epoch)
 		}
 		return
-	}
-	if p := r.pending; p != nil && (p.mending || p.inTurn()) { // what comes now stands behind what was left out, and what is being read may be from before
-		p.missed = true
 	}
 	r.sure = false
 	if epoch != r.epoch {
