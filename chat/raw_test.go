@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -59,5 +60,25 @@ func TestFullForRaw(t *testing.T) {
 				t.Fatal("somebody is left in the room")
 			}
 		}
+	}
+}
+
+// A raw client hears everything that is said from its 101 on, also while its room is still being opened.
+func TestRawHearsTheBeginning(t *testing.T) {
+	r := newRig(t, true, nil)
+	ann, _ := r.talker("Ann", "")
+	for i := range 50 {
+		room := fmt.Sprintf("r%d", i)
+		ann.ok("publish", fmt.Sprintf(`"room":%q,"text":"long ago"`, room))
+		old := r.raw(room)
+		for n := range 20 {
+			if err := old.WriteMessage(websocket.TextMessage, fmt.Append(nil, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := range 20 {
+			hears(t, old, websocket.TextMessage, fmt.Sprint(n))
+		}
+		_ = old.Close()
 	}
 }
