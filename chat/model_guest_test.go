@@ -199,12 +199,9 @@ func (g *guest) heard(m *said) {
 		g.fail("%s %d comes behind %d; %d was the last that was seen", m.Room, m.Seq, m.Prev, p.seen)
 		return
 	}
-	for _, had := range g.r.store.everSince(p.epoch, m.Room, p.seen) {
-		if had.seq != m.Seq {
-			g.fail("%s %s: behind %d came %d (prev %d); %d is between, or was heard", m.Room, p.epoch, p.seen, m.Seq, m.Prev, had.seq)
-			return
-		}
-		break
+	if list := g.r.store.everSince(p.epoch, m.Room, p.seen); len(list) > 0 && list[0].seq != m.Seq {
+		g.fail("%s %s: behind %d came %d (prev %d); %d is between, or was heard", m.Room, p.epoch, p.seen, m.Seq, m.Prev, list[0].seq)
+		return
 	}
 	p.seen = m.Seq
 }
