@@ -199,8 +199,8 @@ func (g *guest) heard(m *said) {
 		g.fail("%s %d comes behind %d; %d was the last that was seen", m.Room, m.Seq, m.Prev, p.seen)
 		return
 	}
-	if list := g.r.store.everSince(p.epoch, m.Room, p.seen); len(list) > 0 && list[0].seq != m.Seq {
-		g.fail("%s %s: behind %d came %d (prev %d); %d is between, or was heard", m.Room, p.epoch, p.seen, m.Seq, m.Prev, list[0].seq)
+	if next := g.r.store.firstBehind(p.epoch, m.Room, p.seen); next != m.Seq {
+		g.fail("%s %s: behind %d came %d (prev %d); %d is next", m.Room, p.epoch, p.seen, m.Seq, m.Prev, next)
 		return
 	}
 	p.seen = m.Seq
@@ -229,13 +229,15 @@ func (g *guest) missed(m *said) {
 	p.seen = m.To
 }
 
-// everSince are the messages of an epoch behind a number, kept or not.
-func (f *fakeStore) everSince(epoch, room string, seen uint64) []kept {
+// firstBehind is the first message of an epoch behind a number, kept or not; 0: there was none.
+func (f *fakeStore) firstBehind(epoch, room string, seen uint64) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	list := f.ever[logName(epoch, room)]
-	i, _ := slices.BinarySearchFunc(list, seen+1, func(m kept, seq uint64) int { return int(m.seq) - int(seq) })
-	return slices.Clone(list[i:])
+	if i := slices.IndexFunc(list, func(m kept) bool { return m.seq > seen }); i >= 0 {
+		return list[i].seq
+	}
+	return 0
 }
 
 // keptIn counts what is kept between two numbers, if the epoch is still this one.
