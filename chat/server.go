@@ -119,16 +119,9 @@ func (s *Server) Close() {
 // now is the time since the server began, in nanoseconds, and never 0.
 func (s *Server) now() int64 { return int64(s.clock().Sub(s.began)) + 1 }
 
-// heartbeatMax is how long a client hears nothing, at most, before it should ask whether it is still heard.
-const heartbeatMax = 30 * time.Second
-
-// heartbeat is how long that is, and half of the idle limit at most: the question is a sign of life, too.
-func (s *Server) heartbeat() time.Duration {
-	if idle := s.engine.Limits().IdleTimeout; idle > 0 {
-		return min(heartbeatMax, idle/2)
-	}
-	return heartbeatMax
-}
+// heartbeat is how long a client hears nothing before it should ask whether it is still heard. It has nothing to do with the idle limit, which the question
+// is not there to keep away.
+const heartbeat = 30 * time.Second
 
 // messageRate is how many messages a second a client may send, 0 for no limit.
 func (s *Server) messageRate() int { return int(s.engine.Limits().MessageRate) }

@@ -52,7 +52,7 @@ func (s *session) open() {
 	srv := s.server
 	s.send(envelope.AppendWelcome(nil, &envelope.Welcome{
 		User: s.who.user, Name: s.who.name, Guest: s.who.guest, Session: s.secret, Node: srv.cfg.Node, Server: srv.cfg.Version,
-		Heartbeat: srv.heartbeat(), Limits: envelope.Limits{Message: srv.cfg.MaxMessage, Rooms: srv.cfg.RoomsPerConnection, Rate: srv.messageRate()},
+		Heartbeat: heartbeat, Limits: envelope.Limits{Message: srv.cfg.MaxMessage, Rooms: srv.cfg.RoomsPerConnection, Rate: srv.messageRate()},
 		Expires: millis(s.who.expires),
 	}))
 	s.secret = ""
