@@ -49,8 +49,13 @@ func (e *errands) work() {
 		e.queue[0] = nil
 		e.queue = e.queue[1:]
 		e.mu.Unlock()
-		f()
+		carryOut(f)
 	}
+}
+
+func carryOut(f func()) {
+	defer caught("errand")
+	f()
 }
 
 // close drops what has not begun and waits for what has.

@@ -76,3 +76,13 @@ func TestSilentNodes(t *testing.T) {
 		t.Errorf("%d rooms were opened in %s", rooms, took)
 	}
 }
+
+// An errand that panics is given up, and those behind it are run.
+func TestErrandsSurvive(t *testing.T) {
+	e := errands{atOnce: 1}
+	done := make(chan struct{})
+	e.run(func() { panic("a fault of ours") })
+	e.run(func() { close(done) })
+	<-done
+	e.close()
+}
