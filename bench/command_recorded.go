@@ -12,7 +12,7 @@ import (
 // RecordedCmd prints the table of recorded rooms.
 type RecordedCmd struct {
 	ServerFlags string   `help:"More flags for the servers." placeholder:"FLAGS"`
-	Only        []string `help:"Only these figures: ${enum}." enum:"raw,envelope,open,latency,memberships,rooms,resume" placeholder:"NAME"`
+	Only        []string `help:"Only these figures: ${enum}." enum:"raw,raw-always,envelope,envelope-always,open,latency,memberships,rooms,resume" placeholder:"NAME"`
 	Rounds      int      `help:"Rounds, interleaved; the table has their medians." default:"3"`
 	Short       bool     `help:"One short round: an impression, not a measurement."`
 	JSON        bool     `help:"Print the table and every run as JSON."`
