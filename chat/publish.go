@@ -52,6 +52,7 @@ func (s *session) publish(req *envelope.Request, b *buffer) {
 		a.receipt, a.err = receipt, err
 		s.answered(a)
 	})
+	s.conn.GiveWay()
 }
 
 // publishID is what the store knows a message by when it is sent again. Neither rooms nor users have spaces in them, keys may: the end is marked, since what

@@ -152,4 +152,5 @@ func (sp *speaker) store(c *engine.Conn, record []byte) {
 			c.Post(func(c *engine.Conn) { c.Proceed() })
 		}
 	})
+	c.GiveWay()
 }

@@ -82,6 +82,8 @@ type loop struct {
 
 	pauseBytes int
 	tickLag    recentMax
+	lingers    struct{ vain, skip int }
+	givesWay   bool  // before it sleeps, to those who have something to do for it
 	yielded    int64 // nanoseconds at which other goroutines were let run
 	entered    int64 // nanoseconds of the last callback, on the real clock
 	ticked     int64 // those of the last tick, without what was left out since

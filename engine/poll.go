@@ -67,15 +67,47 @@ const (
 
 // sleep waits until a socket is ready.
 func (l *loop) sleep(events []unix.EpollEvent) int {
-	if now := l.entered; now-l.yielded > yieldNanos {
+	if now := l.entered; l.givesWay || now-l.yielded > yieldNanos {
 		l.yielded = now
 		runtime.Gosched()
+	}
+	if l.givesWay {
+		l.givesWay = false
+		if n := l.linger(events); n > 0 {
+			return n
+		}
 	}
 	n, err := unix.EpollWait(l.epfd, events, -1)
 	if err != nil { // EINTR; nothing else can be wrong with it
 		return 0
 	}
 	return n
+}
+
+const (
+	// lingerNanos is how long a loop that has given way looks for the answer before it sleeps: to be put to sleep and woken takes about as long.
+	lingerNanos = 100_000
+	// lingerVainMax bounds for how many times it does not look after having looked in vain: one less than two to this power.
+	lingerVainMax = 6
+)
+
+// linger lets others run and looks for what they bring, unless it has come to nothing of late: a store that is slow is not waited for like this.
+func (l *loop) linger(events []unix.EpollEvent) int {
+	if l.lingers.skip > 0 {
+		l.lingers.skip--
+		return 0
+	}
+	for until := nanotime() + lingerNanos; ; runtime.Gosched() {
+		if n := rawEpollPoll(l.epfd, events); n > 0 {
+			l.lingers.vain = 0
+			return n
+		}
+		if nanotime() > until {
+			l.lingers.vain = min(l.lingers.vain+1, lingerVainMax)
+			l.lingers.skip = 1<<l.lingers.vain - 1
+			return 0
+		}
+	}
 }
 
 // serve acts on what epoll says of a descriptor.
