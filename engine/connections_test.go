@@ -23,11 +23,11 @@ func (*described) Describe(c *Conn) string {
 // playCrowd fills a loop with connections that differ in all that can be asked for.
 func playCrowd(t testing.TB, r *rand.Rand) *fakeLoop {
 	f := newBenchLoop(t, &described{})
-	sink := f.sink()
+	fd := sink(t)
 	var all []*Conn
 	f.enter()
 	for range 50 + r.IntN(300) {
-		c := f.crowd(fmt.Sprint("room", r.IntN(4)), sink)
+		c := f.crowd(fmt.Sprint("room", r.IntN(4)), fd)
 		c.SetValue(fmt.Sprint("user", r.IntN(6)))
 		c.flags |= flagAnnounced
 		c.accepted = stamp(1 + r.IntN(50))

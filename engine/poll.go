@@ -29,7 +29,7 @@ func (l *loop) poll() {
 		}
 		if l.calls.stop {
 			one := uint64(1)
-			rawWrite(l.gnet.wake, unsafe.Slice((*byte)(unsafe.Pointer(&one)), 8)) // for gnet's loop, which has not seen it
+			_, _ = unix.Write(int(l.gnet.wake), unsafe.Slice((*byte)(unsafe.Pointer(&one)), 8)) // for gnet's loop, which has not seen it
 			return
 		}
 		l.answerCalls()

@@ -14,11 +14,14 @@ import (
 // a third of a small write when the loop has only one CPU, because the monitor
 // thread then keeps taking the CPU away (measured on a bare epoll server).
 
+// Sockets are written to and read from by what they alone have: write and read go
+// through what files need, which costs a twentieth of a small message's way.
+
 // rawWrite writes b to the socket fd. It returns the bytes taken and the error
 // number, 0 for none. b must not be empty.
 func rawWrite(fd int32, b []byte) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}
@@ -33,7 +36,7 @@ func rawWrite(fd int32, b []byte) (int, syscall.Errno) {
 // number, 0 for none.
 func rawRead(fd int32, b []byte) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}

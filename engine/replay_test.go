@@ -150,7 +150,7 @@ func TestBoundedWorkOfReplays(t *testing.T) {
 	f.enter()
 	for range 3 {
 		c := f.member(outfitOf(Raw, protocol.Plain), 0)
-		c.c.fd = f.sink()
+		c.c.fd = sink(f.t)
 		e := &endless{text: make([]byte, 100)}
 		c.c.Replay(e)
 		sources, all = append(sources, e), append(all, c)

@@ -181,7 +181,7 @@ func TestPublishFormsAllocatesNothing(t *testing.T) {
 	var topic *Topic
 	f.enter()
 	for o := range outfit(outfits) {
-		speaker = f.crowd("lobby", f.sink())
+		speaker = f.crowd("lobby", sink(f.t))
 		speaker.leaveAll()
 		speaker.outfit = o
 		topic, _ = speaker.JoinAt("tea", func() uint64 { return 0 })
