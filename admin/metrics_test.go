@@ -35,6 +35,7 @@ func TestMetricsAreToldAndClean(t *testing.T) {
 		`throng_loop_lag_seconds_count{loop="0"} 9`,
 		"# TYPE go_goroutines gauge",
 		"# TYPE go_cpu_classes_gc_total_cpu_seconds_total counter",
+		"# TYPE go_sched_pauses_stopping_gc_seconds histogram",
 		"# TYPE go_sched_pauses_total_gc_seconds histogram",
 		"# TYPE process_open_fds gauge",
 	} {
