@@ -59,7 +59,7 @@ func serve(call *invocation) error {
 	if err != nil {
 		return err
 	}
-	rooms, err := chat.New(chatConfig(cfg, tokens))
+	rooms, err := chat.New(chatConfig(cfg, tokens, log))
 	if err != nil {
 		return err
 	}

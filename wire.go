@@ -158,7 +158,7 @@ func screenOn(w io.Writer) *console.Screen {
 }
 
 // chatConfig turns settings into the rooms' configuration.
-func chatConfig(c *Config, tokens *token.Verifier) chat.Config {
+func chatConfig(c *Config, tokens *token.Verifier, log *slog.Logger) chat.Config {
 	build, _ := debug.ReadBuildInfo()
 	cfg := chat.DefaultConfig()
 	cfg.Page, cfg.Policies, cfg.Guests = page, policies(c), c.guests()
@@ -169,7 +169,7 @@ func chatConfig(c *Config, tokens *token.Verifier) chat.Config {
 	if c.MaxRooms == 0 {
 		cfg.RoomsPerConnection = math.MaxInt32
 	}
-	cfg.MaxMessage = int(c.MaxMessage)
+	cfg.MaxMessage, cfg.Logger = int(c.MaxMessage), log
 	cfg.Node, cfg.Version = c.nodeName(), "throng "+ownVersion(build)
 	return cfg
 }

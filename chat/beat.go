@@ -36,24 +36,26 @@ func (s *Server) beatOnce() {
 	s.mu.Unlock()
 	now := s.now()
 	for _, r := range news {
-		r.tellNews(now)
+		s.guarded("news", func() { r.tellNews(now) })
 	}
 	for _, r := range deserted {
-		if !s.rooms.forget(r, now) {
-			r.stayEmpty()
-		}
+		s.guarded("deserted room", func() {
+			if !s.rooms.forget(r, now) {
+				r.stayEmpty()
+			}
+		})
 	}
 	for _, r := range retry {
-		r.tryAgain()
+		s.guarded("another try", r.tryAgain)
 	}
 	for _, node := range came {
 		s.cast("", castTell, []byte(node))
 	}
 	if whole {
-		s.rooms.each((*room).tellWhole)
+		s.guarded("presence", func() { s.rooms.each((*room).tellWhole) })
 	}
-	s.shareMemory()
-	s.ringAlarms(s.clock())
+	s.guarded("memory", s.shareMemory)
+	s.guarded("alarms", func() { s.ringAlarms(s.clock()) })
 }
 
 // news is told that a room has something to tell. The room's lock is held.
@@ -110,7 +112,7 @@ func (s *Server) askWho(name string) present {
 	go func() {
 		defer close(done)
 		for a := range answers {
-			all.learnWhole(a.node, a.reply)
+			s.guarded("answer", func() { all.learnWhole(a.node, a.reply) })
 		}
 	}()
 	_ = s.store.Ask(ctx, name, nil, func(node string, reply []byte) { answers <- answerOf{node, append([]byte(nil), reply...)} })

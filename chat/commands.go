@@ -18,7 +18,7 @@ func (s *session) request(op protocol.Opcode, data []byte) {
 	defer b.giveBack()
 	req := &b.request
 	if op != protocol.OpText {
-		s.refuse(nil, "", envelope.Errorf(envelope.BadRequest, "a binary message is no request: send JSON in a text message"))
+		s.refuse(nil, "", envelope.ErrBinary)
 		return
 	}
 	if err := req.Parse(data); err != nil {
@@ -163,10 +163,23 @@ const (
 // sit takes the place in the room, answers, and brings what was missed. It reports again if the room was forgotten in between or has not come so far
 // as the client yet.
 func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
+	b := buffers.Get().(*buffer)
+	defer b.giveBack()
+	missed, pos, again, why := s.takePlace(j, r, b)
+	if again || why != nil {
+		return again, why
+	}
+	_ = s.conn.SendAll(protocol.OpText, b.text, b.ends)
+	s.bring(r, &missed, pos)
+	return false, nil
+}
+
+// takePlace is the part of sit that holds the room's lock. It leaves the answer in b, and returns what was missed behind pos.
+func (s *session) takePlace(j *join, r *room, b *buffer) (missed missed, pos uint64, again bool, why *envelope.Error) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.state != roomOpen {
-		r.mu.Unlock()
-		return true, nil
+		return missed, 0, true, nil
 	}
 	if j.hasSince && j.epoch == r.epoch && j.since > r.head && r.recorded() {
 		if j.look == 0 {
@@ -177,27 +190,23 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 			if !late {
 				r.lookAgain()
 			}
-			r.mu.Unlock()
 			if late {
-				return false, unreadableNow(ErrUnavailable)
+				return missed, 0, false, unreadableNow(ErrUnavailable)
 			}
-			return true, nil
+			return missed, 0, true, nil
 		}
 	}
-	pos := r.head
+	pos = r.head
 	if s.seat(j.name) == nil {
 		if most := r.policy.MaxMembers; most > 0 && r.members() >= most {
-			r.mu.Unlock()
-			return false, envelope.Errorf(envelope.Full, "this room takes %d members", most)
+			return missed, 0, false, envelope.Errorf(envelope.Full, "this room takes %d members", most)
 		}
 		in := false
 		if pos, in = s.enter(r, j.seen(r)); !in {
-			r.mu.Unlock()
-			return true, nil
+			return missed, 0, true, nil
 		}
 	}
 	answer := envelope.Joined{Room: r.name, Recorded: r.recorded(), Name: s.name(r), Count: r.crowd.size()}
-	var missed missed
 	if answer.Recorded {
 		answer.Epoch, answer.Seq = r.epoch, pos
 		missed = r.missedBy(j, pos)
@@ -208,16 +217,11 @@ func (s *session) sit(j *join, r *room) (again bool, why *envelope.Error) {
 			answer.Replay = -1 // how many the store has is not known
 		}
 	}
-	b := buffers.Get().(*buffer)
 	b.text = envelope.AppendJoined(b.text[:0], j.id, &answer)
 	b.ends = append(b.ends[:0], len(b.text))
 	b.text = envelope.AppendPresence(b.text, r.name, r.crowd.summary())
 	b.ends = append(b.ends, len(b.text))
-	r.mu.Unlock()
-	_ = s.conn.SendAll(protocol.OpText, b.text, b.ends)
-	b.giveBack()
-	s.bring(r, &missed, pos)
-	return false, nil
+	return missed, pos, false, nil
 }
 
 // seen is the newest message of a room that the client has had, as far as the room has come. The room's lock is held.
@@ -250,11 +254,11 @@ func (s *session) enter(r *room, seen uint64) (pos uint64, in bool) {
 func (r *room) leave(place *seat, user string, goodbye bool) {
 	now := r.server.now()
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.enveloped.Add(-1)
 	r.crowd.leave(user, place.listed, goodbye, now)
 	r.lastOut(now)
 	r.stir()
-	r.mu.Unlock()
 }
 
 // lastOut notes that nobody of this node is in the room any more. The lock is held.

@@ -4,12 +4,13 @@ import "sync"
 
 // errands runs what may wait, such as reading from the store, on a few goroutines that exist only while there is something to do. Any goroutine.
 type errands struct {
-	atOnce  int
-	mu      sync.Mutex
-	queue   []func()
-	running int
-	closed  bool
-	idle    sync.WaitGroup
+	atOnce   int
+	panicked func(where string, p any) // of an errand, which is given up
+	mu       sync.Mutex
+	queue    []func()
+	running  int
+	closed   bool
+	idle     sync.WaitGroup
 }
 
 const (
@@ -49,12 +50,16 @@ func (e *errands) work() {
 		e.queue[0] = nil
 		e.queue = e.queue[1:]
 		e.mu.Unlock()
-		carryOut(f)
+		e.carryOut(f)
 	}
 }
 
-func carryOut(f func()) {
-	defer caught("errand")
+func (e *errands) carryOut(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.panicked("errand", p)
+		}
+	}()
 	f()
 }
 

@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,10 +81,41 @@ func TestSilentNodes(t *testing.T) {
 
 // An errand that panics is given up, and those behind it are run.
 func TestErrandsSurvive(t *testing.T) {
-	e := errands{atOnce: 1}
+	noted := make(chan any, 1)
+	e := errands{atOnce: 1, panicked: func(_ string, p any) { noted <- p }}
 	done := make(chan struct{})
 	e.run(func() { panic("a fault of ours") })
 	e.run(func() { close(done) })
 	<-done
 	e.close()
+	if p := <-noted; p != "a fault of ours" {
+		t.Errorf("noted %v", p)
+	}
+}
+
+// A fault in the store's code, or in what is done once a second, is noted, and the room that it was about opens at the next try.
+func TestPanicBesideTheLoops(t *testing.T) {
+	noted := make(lines, 8)
+	r := newRig(t, true, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(noted, nil)) })
+	r.store.once("last", func() { panic("a fault of ours") })
+	ann, _ := r.talker("Ann", "")
+	ann.refused("unavailable", "join", `"room":"tea"`)
+	ann.ok("join", `"room":"tea"`)
+	r.server.guarded("beat", func() { panic("a fault of ours") })
+	for range 2 {
+		if line := <-noted; !strings.Contains(line, "a fault of ours") || !strings.Contains(line, "errands_test.go") {
+			t.Errorf("noted %q", line)
+		}
+	}
+	if n := r.server.stats.panics.Load(); n != 2 {
+		t.Errorf("%d panics were counted", n)
+	}
+}
+
+// lines takes what a log says.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
 }

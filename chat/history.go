@@ -172,12 +172,12 @@ func (r *room) fromStore(q *page) (list []entry, more bool, err error) {
 	defer cancel()
 	var messages []Stored
 	if q.hasAfter {
-		messages, err = s.store.Read(ctx, r.policy.stream, r.name, q.after, q.limit+1)
+		messages, err = r.askAfter(ctx, q.after, q.limit+1)
 		if more = len(messages) > q.limit; more {
 			messages = messages[:q.limit]
 		}
 	} else {
-		messages, more, err = s.store.ReadBefore(ctx, r.policy.stream, r.name, q.before, q.limit)
+		messages, more, err = r.askBefore(ctx, q.before, q.limit)
 	}
 	prev, n := uint64(0), len(messages)
 	if more { // how many there are is not known

@@ -42,7 +42,7 @@ func (s *Server) cast(room string, kind byte, data []byte) {
 
 // Cast takes what another node says of a room. Any goroutine. data is not kept.
 func (s *Server) Cast(name, node string, data []byte) {
-	defer caught("cast")
+	defer s.caught("cast")
 	if len(data) == 0 {
 		return
 	}
@@ -129,7 +129,7 @@ func (c *crowd) learn(node string, news *presenceNews) (joined, left []person) {
 
 // Asked answers another node that asks who is in a room: nil if nobody is. Any goroutine.
 func (s *Server) Asked(name, _ string, _ []byte) []byte {
-	defer caught("question")
+	defer s.caught("question")
 	r := s.rooms.find(name)
 	if r == nil {
 		return nil

@@ -52,23 +52,14 @@ func (s *Server) enterRaw(c *engine.Conn, name string, who identity) {
 		if _, err := r.whenReady(false, func(error) {}); err != nil {
 			continue
 		}
-		r.mu.Lock()
-		if r.state == roomForgotten {
-			r.mu.Unlock()
+		in, forgotten := r.letIn(c)
+		if forgotten {
 			continue
 		}
-		if most := r.policy.MaxMembers; most > 0 && r.members() >= most { // others came in the same moment
-			r.mu.Unlock()
+		if !in {
 			c.Close(closeUnavailable, errFull.Text)
 			return
 		}
-		topic, _ := c.JoinAt(name, r.newest)
-		r.topic.Store(topic)
-		r.raw.Add(1)
-		r.crowd.nameless++
-		r.empty = 0
-		r.stir()
-		r.mu.Unlock()
 		c.SetValue(r)
 		if who.claims != nil {
 			sp := &speaker{conn: c, room: r, who: who}
@@ -79,15 +70,34 @@ func (s *Server) enterRaw(c *engine.Conn, name string, who identity) {
 	}
 }
 
+// letIn makes a raw client a member, unless the room is full: others may have come in the same moment. One that was forgotten takes nobody.
+func (r *room) letIn(c *engine.Conn) (in, forgotten bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state == roomForgotten {
+		return false, true
+	}
+	if most := r.policy.MaxMembers; most > 0 && r.members() >= most {
+		return false, false
+	}
+	topic, _ := c.JoinAt(r.name, r.newest)
+	r.topic.Store(topic)
+	r.raw.Add(1)
+	r.crowd.nameless++
+	r.empty = 0
+	r.stir()
+	return true, false
+}
+
 // leaveRaw takes a raw client out of its room.
 func (r *room) leaveRaw() {
 	now := r.server.now()
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.raw.Add(-1)
 	r.crowd.nameless--
 	r.lastOut(now)
 	r.stir()
-	r.mu.Unlock()
 }
 
 // hearRaw takes what a raw client says.

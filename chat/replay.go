@@ -154,9 +154,9 @@ func (p *pages) read(at uint64, newest int) {
 	var messages []Stored
 	var err error
 	if newest > 0 {
-		messages, _, err = srv.store.ReadBefore(ctx, r.policy.stream, r.name, p.to+1, newest)
+		messages, _, err = r.askBefore(ctx, p.to+1, newest)
 	} else {
-		messages, err = srv.store.Read(ctx, r.policy.stream, r.name, at, pageMessages)
+		messages, err = r.askAfter(ctx, at, pageMessages)
 	}
 	if err != nil {
 		p.session.conn.Post(func(*engine.Conn) { p.fail(err) })

@@ -187,12 +187,21 @@ func (r *room) learnHead() {
 	ctx, cancel := context.WithTimeout(s.ctx, storeTime)
 	defer cancel()
 	epoch := s.store.Epoch(r.policy.stream)
-	head, err := s.store.Last(ctx, r.policy.stream, r.name)
+	head, err := r.askLast(ctx)
+	waits, err := r.learnt(head, epoch, err)
+	for _, f := range waits {
+		f(err)
+	}
+}
 
+// learnt opens the room with its newest message, of which the store said that it is of the epoch, or err. It returns those who wait for that, and what they
+// are to be told.
+func (r *room) learnt(head uint64, epoch string, err error) ([]func(error), error) {
+	s := r.server
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.state != roomOpening {
-		r.mu.Unlock()
-		return
+		return nil, nil
 	}
 	if err == nil && s.store.Epoch(r.policy.stream) != epoch { // whose number it is cannot be said
 		err = ErrUnavailable
@@ -221,10 +230,7 @@ func (r *room) learnHead() {
 		r.catchUp(0)
 		r.askAround()
 	}
-	r.mu.Unlock()
-	for _, f := range waits {
-		f(err)
-	}
+	return waits, err
 }
 
 // lowered is the number from which on everything is to be told when the room opens: the newest, unless raw clients are in already and some of what was said
@@ -284,12 +290,17 @@ func (r *room) fill() {
 		first = r.recent.entries[0].seq
 	}
 	r.mu.Unlock()
-	messages, _, err := s.store.ReadBefore(ctx, r.policy.stream, r.name, first, recentMessagesMax/2)
+	messages, _, err := r.askBefore(ctx, first, recentMessagesMax/2)
+	for _, f := range r.filledWith(messages, err, epochs) {
+		f(err)
+	}
+}
 
+// filledWith takes what fill has read, or err, and returns those who wait for it.
+func (r *room) filledWith(messages []Stored, err error, epochs uint64) (waits []func(error)) {
 	r.mu.Lock()
-	p := r.pending
-	var waits []func(error)
-	if p != nil {
+	defer r.mu.Unlock()
+	if p := r.pending; p != nil {
 		p.filling = false
 		waits = p.takeWaits(true)
 	}
@@ -298,10 +309,7 @@ func (r *room) fill() {
 		r.filled = true
 	}
 	r.settle()
-	r.mu.Unlock()
-	for _, f := range waits {
-		f(err)
-	}
+	return waits
 }
 
 // prepend puts older messages before the recent ones. The lock is held.

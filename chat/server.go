@@ -1,8 +1,10 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -28,6 +30,7 @@ type Config struct {
 
 	Node, Version string
 	Clock         func() time.Time // nil: time.Now
+	Logger        *slog.Logger     // nil: slog.Default()
 }
 
 // DefaultConfig returns the defaults: guests, and rooms that are not recorded.
@@ -81,6 +84,8 @@ func New(cfg Config) (*Server, error) {
 	if s.clock == nil {
 		s.clock = time.Now
 	}
+	s.cfg.Logger = cmp.Or(s.cfg.Logger, slog.Default())
+	s.errands.panicked, s.asking.panicked = s.panicked, s.panicked
 	s.began = s.clock()
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil

@@ -15,6 +15,7 @@ type counters struct {
 	refusals, refusedTokens               counter
 	storeErrors, castsLost                counter
 	foreign                               counter // records that nobody can read
+	panics                                counter // beside the loops
 }
 
 // answered counts the store's answer to a publish.
@@ -58,6 +59,7 @@ func (s *Server) Metrics(v interface {
 	count("throng_store_errors_total", "Questions that the store did not answer.", &c.storeErrors)
 	count("throng_casts_lost_total", "What could not be told to other nodes.", &c.castsLost)
 	count("throng_records_unreadable_total", "Records, of the store and of other nodes, that are none.", &c.foreign)
+	count("throng_room_panics_total", "Panics beside the loops: what they were about was given up.", &c.panics)
 	v.Gauge("throng_room_recent_bytes", "Recent messages that rooms keep in memory.", float64(s.recentBytes.Load()))
 	v.Gauge("throng_rooms", "Rooms in memory: those with members, and those that were left a moment ago.", float64(s.rooms.count.Load()))
 }

@@ -12,7 +12,7 @@ import (
 // knows. Messages may come twice, and some may be missing: what was missed is fetched before anything behind it is told. Any goroutine; for one room one
 // at a time. record is not kept.
 func (s *Server) Stored(stream int, name string, seq, last uint64, record []byte) {
-	defer caught("stored message")
+	defer s.caught("stored message")
 	r := s.rooms.find(name)
 	if r == nil {
 		return
@@ -173,7 +173,7 @@ func (r *room) mendNow() {
 	}
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(s.ctx, storeTime)
-	messages, err := s.store.Read(ctx, r.policy.stream, r.name, head, pageMessages)
+	messages, err := r.askAfter(ctx, head, pageMessages)
 	cancel()
 
 	r.mu.Lock()

@@ -18,7 +18,8 @@ func TestUsersAndRoomsShareTheirLetters(t *testing.T) {
 		}
 	}
 	for r := rune(0); r <= unicode.MaxRune; r++ {
-		if !utf8.ValidRune(r) {
+		alike := r > 0x1ffff && r>>9 != 0xe0000>>9 && r&0xffff < 0xfff0 // ideographs, nothing, and private use: every 257th will do
+		if !utf8.ValidRune(r) || alike && r%257 != 0 {
 			continue
 		}
 		differ("a" + string(r))
