@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -112,7 +113,7 @@ func TestEverySettingIsDescribed(t *testing.T) {
 }
 
 func TestPrecedence(t *testing.T) {
-	for _, test := range []struct{ name, file, environment, flag string }{
+	tests := []struct{ name, file, environment, flag string }{
 		{"idle-timeout", "11s", "12s", "13s"},
 		{"loops", "1", "2", "3"},
 		{"max-message", "1KiB", "2KiB", "3KiB"},
@@ -131,33 +132,40 @@ func TestPrecedence(t *testing.T) {
 		{"memory-mark", "50", "0", "100"},
 		{"admin-socket", "/run/a.sock", "", "auto"},
 		{"admin-key-file", "/etc/a", "", "./b"},
-	} {
-		for sources := range 1 << 3 {
-			var args, environ []string
-			want, wantKind := "", sourceKind("")
+	}
+	// All at once, and each with the next combination of sources in each round, so that all have had all.
+	for round := range 1 << 3 {
+		var file, environ, flags, plainly []string
+		from := make([]source, len(tests))
+		for i, test := range tests {
+			sources, want := (round+i)%(1<<3), ""
 			if sources&1 != 0 {
-				args = append(args, "--config="+configFile(t, test.name+": "+test.file+"\n"))
-				want, wantKind = strings.NewReplacer("[", "", "]", "", "'", "", ", ", ",").Replace(test.file), fromFile
+				file = append(file, test.name+": "+test.file)
+				want = strings.NewReplacer("[", "", "]", "", "'", "", ", ", ",").Replace(test.file)
+				from[i] = source{fromFile, fmt.Sprintf(":%d", len(file))}
 			}
 			if sources&2 != 0 {
 				environ = append(environ, envName(test.name)+"="+test.environment)
-				want, wantKind = test.environment, fromEnvironment
+				want, from[i] = test.environment, source{kind: fromEnvironment}
 			}
 			if sources&4 != 0 {
-				args = append(args, "--"+test.name+"="+test.flag)
-				want, wantKind = test.flag, fromFlag
+				flags = append(flags, "--"+test.name+"="+test.flag)
+				want, from[i] = test.flag, source{kind: fromFlag}
 			}
-			got := mustServe(t, environ, args...)
-			if wantKind == "" {
-				continue // TestDefaults
+			if sources != 0 {
+				plainly = append(plainly, "--"+test.name+"="+want)
 			}
-			plain := mustServe(t, nil, "--"+test.name+"="+want).Config
-			plain.Config = got.Config.Config
-			if !reflect.DeepEqual(got.Config, plain) {
-				t.Errorf("%v with %v: got %+v; want %s %s", args, environ, got.Config, test.name, want)
-			}
-			if from := got.Sources[test.name]; from.kind != wantKind || !strings.Contains(from.place, ":1") == (wantKind == fromFile) {
-				t.Errorf("%v with %v comes from %v; want %s", args, environ, from, wantKind)
+		}
+		got := mustServe(t, environ, append(flags, "--config="+configFile(t, strings.Join(file, "\n")))...)
+		plain := mustServe(t, nil, plainly...).Config
+		plain.Config = got.Config.Config
+		if !reflect.DeepEqual(got.Config, plain) {
+			t.Errorf("%q with %q and %q:\ngot  %+v\nwant %+v", flags, environ, file, got.Config, plain)
+		}
+		for i, test := range tests {
+			is := got.Sources[test.name]
+			if is.kind != from[i].kind || is.kind == fromFile && !strings.HasSuffix(is.place, from[i].place) {
+				t.Errorf("%q with %q and %q: %s comes from %+v; want %+v", flags, environ, file, test.name, is, from[i])
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/alecthomas/kong"
 
@@ -56,8 +57,8 @@ func differences(before, after *Config) []difference {
 	return found
 }
 
-// settingNames are the names of Config's fields, as kong makes them.
-func settingNames() []string {
+// settingNames returns the names of Config's fields, as kong makes them.
+var settingNames = sync.OnceValue(func() []string {
 	var cmds commands
 	helped := false
 	parser := newParser(&cmds, newSettings(nil), &helped, kong.Writers(io.Discard, io.Discard))
@@ -71,7 +72,7 @@ func settingNames() []string {
 		}
 	}
 	return names
-}
+})
 
 // Reload reads the settings anew and puts those in force that can change while the server runs: all of them, or none.
 func (o *operator) Reload(who admin.Caller) (admin.Reloaded, error) {
