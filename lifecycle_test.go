@@ -242,6 +242,7 @@ func TestMetricsAreTrue(t *testing.T) {
 		`throng_handshake_failed_total{reason="ceiling"}`:           0,
 		`throng_evicted_total{reason="idle"}`:                       0,
 		"throng_panics_total":                                       0,
+		"throng_room_panics_total":                                  0,
 		"throng_accept_errors_total":                                0,
 		"throng_lagging_connections":                                0,
 		"promhttp_metric_handler_errors_total{cause=\"gathering\"}": 0,

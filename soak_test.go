@@ -46,7 +46,7 @@ func TestSoak(t *testing.T) {
 	if half := float64(cycles+1000) / 2; f[cut[0]]+f[cut[1]] < half-1 || f[cut[0]]+f[cut[1]] > half+1 {
 		t.Errorf("of %d cycles\n%s", cycles, f)
 	}
-	for _, name := range []string{"throng_panics_total", "throng_accept_errors_total", "throng_lagging_connections", `throng_closed_total{reason="no_reply"}`} {
+	for _, name := range []string{"throng_panics_total", "throng_room_panics_total", "throng_accept_errors_total", "throng_lagging_connections", `throng_closed_total{reason="no_reply"}`} {
 		if f[name] != 0 {
 			t.Errorf("%s is %v", name, f[name])
 		}

@@ -49,10 +49,10 @@ func (s *Server) beatOnce() {
 		s.guarded("another try", r.tryAgain)
 	}
 	for _, node := range came {
-		s.cast("", castTell, []byte(node))
+		s.guarded("cast", func() { s.cast("", castTell, []byte(node)) })
 	}
 	if whole {
-		s.guarded("presence", func() { s.rooms.each((*room).tellWhole) })
+		s.rooms.each(func(r *room) { s.guarded("presence", r.tellWhole) })
 	}
 	s.guarded("memory", s.shareMemory)
 	s.guarded("alarms", func() { s.ringAlarms(s.clock()) })

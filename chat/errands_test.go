@@ -2,6 +2,7 @@ package chat
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,4 +119,27 @@ type lines chan string
 func (l lines) Write(line []byte) (int, error) {
 	l <- string(line)
 	return len(line), nil
+}
+
+// What a panic leaves undone in a room is tried again, and the room is not locked.
+func TestPanicInARoom(t *testing.T) {
+	noted := make(lines, 8)
+	r := newTunedRig(t, true, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(noted, nil)) }, func(s *Server) { s.times.beat = time.Hour })
+	room := r.server.rooms.get(r.server, "tea")
+	r.server.guarded("room", func() {
+		room.mu.Lock()
+		defer room.mu.Unlock()
+		defer room.againIfPanicking()
+		panic("a fault of ours")
+	})
+	if line := <-noted; !strings.Contains(line, "a fault of ours") {
+		t.Errorf("noted %q", line)
+	}
+	room.mu.Lock()
+	defer room.mu.Unlock()
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	if !slices.Contains(r.server.retry, room) {
+		t.Error("it is not tried again")
+	}
 }

@@ -225,6 +225,7 @@ func (r *room) tellWhole() {
 // NodeGone is told that another node is no more: its people are not here any longer. Any goroutine.
 func (s *Server) NodeGone(node string) {
 	s.rooms.each(func(r *room) {
+		defer s.caught("node gone")
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if _, known := r.crowd.elsewhere[node]; known {
@@ -241,6 +242,7 @@ func (s *Server) Connected(is bool) {
 	}
 	s.tellSoon() // what was said of it meanwhile is lost
 	s.rooms.each(func(r *room) {
+		defer s.caught("connected")
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.members() == 0 {

@@ -29,6 +29,15 @@ func (s *Server) panicked(where string, p any) {
 	s.cfg.Logger.Error("panic in the rooms; what it was about is given up", slog.String("where", where), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
 }
 
+// againIfPanicking has the next beat try again what a panic left undone in a room, and lets the panic go on. It is deferred. The room's lock is held.
+func (r *room) againIfPanicking() {
+	if p := recover(); p != nil {
+		r.sure = false
+		r.server.again(r)
+		panic(p)
+	}
+}
+
 // answersFor makes of a panic in the store's code an answer that was not had, so that it is asked again. It is deferred.
 func (s *Server) answersFor(err *error) {
 	if p := recover(); p != nil {

@@ -190,7 +190,7 @@ func (r *room) learnHead() {
 	head, err := r.askLast(ctx)
 	waits, err := r.learnt(head, epoch, err)
 	for _, f := range waits {
-		f(err)
+		s.guarded("join", func() { f(err) })
 	}
 }
 
@@ -292,7 +292,7 @@ func (r *room) fill() {
 	r.mu.Unlock()
 	messages, _, err := r.askBefore(ctx, first, recentMessagesMax/2)
 	for _, f := range r.filledWith(messages, err, epochs) {
-		f(err)
+		s.guarded("join", func() { f(err) })
 	}
 }
 

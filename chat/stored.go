@@ -183,6 +183,7 @@ func (r *room) mendNow() {
 		return
 	}
 	p.mending = false
+	defer r.againIfPanicking()
 	if r.state != roomOpen { // it begins anew, and has no use for this
 		return
 	}
@@ -262,13 +263,14 @@ func (r *room) catchUp(looked uint64) {
 
 // Gapped is told that messages of a room, or of every room if it is "", may have been missed: the store is asked for what there is. Any goroutine.
 func (s *Server) Gapped(name string) {
+	defer s.caught("gap")
 	if name != "" {
 		if r := s.rooms.find(name); r != nil {
 			r.doubt()
 		}
 		return
 	}
-	s.rooms.each((*room).doubt)
+	s.rooms.each(func(r *room) { s.guarded("gap", r.doubt) })
 }
 
 // doubt has a room look for messages behind its newest.

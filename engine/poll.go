@@ -3,6 +3,7 @@ package engine
 import (
 	"io"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -91,21 +92,23 @@ const (
 	lingerVainMax = 6
 )
 
-// linger lets others run and looks for what they bring, unless it has come to nothing of late: a store that is slow is not waited for like this.
+// linger lets others run and looks for what they bring, unless it has come to nothing of late: a store that is slow is not waited for like this. What comes
+// from sockets alone is served, and was not what it looked for.
 func (l *loop) linger(events []unix.EpollEvent) int {
 	if l.lingers.skip > 0 {
 		l.lingers.skip--
 		return 0
 	}
 	for until := nanotime() + lingerNanos; ; runtime.Gosched() {
-		if n := rawEpollPoll(l.epfd, events); n > 0 {
+		n := rawEpollPoll(l.epfd, events)
+		switch {
+		case slices.ContainsFunc(events[:n], func(e unix.EpollEvent) bool { return e.Fd == l.gnet.bell }):
 			l.lingers.vain = 0
 			return n
-		}
-		if nanotime() > until {
+		case n > 0 || nanotime() > until:
 			l.lingers.vain = min(l.lingers.vain+1, lingerVainMax)
 			l.lingers.skip = 1<<l.lingers.vain - 1
-			return 0
+			return n
 		}
 	}
 }

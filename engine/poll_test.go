@@ -18,10 +18,10 @@ func TestLinger(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(bell)
-	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, bell, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
+	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, bell, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(bell)}); err != nil {
 		t.Fatal(err)
 	}
-	l, events := &loop{epfd: epfd}, make([]unix.EpollEvent, 4)
+	l, events := &loop{epfd: epfd, gnet: gnetLoop{bell: int32(bell)}}, make([]unix.EpollEvent, 4)
 	for _, skip := range []int{1, 3, 7, 15, 31, 63, 63} {
 		begun := nanotime()
 		if n := l.linger(events); n != 0 || nanotime()-begun < lingerNanos {
