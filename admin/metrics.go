@@ -33,7 +33,7 @@ type Source interface {
 
 // collecting matches what the Go runtime says, beside the collector's usual metrics, of what collecting garbage costs: its
 // share of the CPU time, which the runtime counts anew at the end of each collection, how long the world stood still, and how much of that
-// it took to stop it. The runtime's clock for the whole runs on until the thread that read it at first has a CPU again, while others already run.
+// it took to stop it. The runtime reads the end of the whole after it has woken the others, so on a full machine they may be running already.
 var collecting = regexp.MustCompile(`^(/cpu/classes/gc/total:cpu-seconds|/sched/pauses/(total|stopping)/gc:seconds)$`)
 
 // metricsHandler serves the source, the Go runtime and the process. A metric that cannot be told is

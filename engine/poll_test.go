@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLinger: a loop that looks in vain for what those it gave way to should bring looks more and more seldom, until it finds something.
+// TestLinger: a loop that looks in vain for what those it gave way to should bring looks more and more seldom, until the bell rings; what other sockets have to say is no reason to look again.
 func TestLinger(t *testing.T) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -37,10 +37,22 @@ func TestLinger(t *testing.T) {
 			t.Fatalf("%d left of %d", l.lingers.skip, skip)
 		}
 	}
+	other, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK) // a socket that has something to say
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(other)
+	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, other, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(other)}); err != nil {
+		t.Fatal(err)
+	}
+	if n := l.linger(events); n != 1 || l.lingers.vain != lingerVainMax {
+		t.Fatalf("another socket: %d events, %d times in vain", n, l.lingers.vain)
+	}
+	l.lingers.skip = 0
 	if _, err := unix.Write(bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
 		t.Fatal(err)
 	}
-	if n := l.linger(events); n != 1 || l.lingers.vain != 0 {
+	if n := l.linger(events); n != 2 || l.lingers.vain != 0 {
 		t.Fatalf("%d events, %d times in vain", n, l.lingers.vain)
 	}
 }
